@@ -1,0 +1,12 @@
+"""The Pulumi program: load config, build, export."""
+
+import json
+import os
+
+import pulumi
+
+from infra.config import from_engine
+from infra.program import build
+
+for name, value in build(from_engine(json.loads(os.environ.get("PULUMI_CONFIG", "{}")))).items():
+    pulumi.export(name, value)

@@ -1,0 +1,8 @@
+"""The nouns of the stack on one machine: processes on loopback, kept alive by supervisord."""
+
+from infra.local.audit import audit_bucket
+from infra.local.region import entry_point, gateway
+from infra.local.route import route
+from infra.local.service import service
+
+__all__ = ["audit_bucket", "entry_point", "gateway", "route", "service"]

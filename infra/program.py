@@ -1,0 +1,75 @@
+"""Wires bucket, gate, services, routes and receipt, in that order, for any target.
+
+Services take their release and routes their weights from the gate's output and from nowhere else. What
+is declared decides only which resources exist: a service for each slot that names a release.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import pulumi
+
+from infra.config import Settings
+from infra.resources import PromotionGate, PromotionReceipt
+from lockstep.errors import UsageError
+from lockstep.table import SLOTS, cells, release_in
+
+
+def target_of(settings: Settings) -> ModuleType:
+    """The package that builds this target's nouns. Raises UsageError for one that is not there."""
+    if settings.target != "local":
+        raise UsageError(
+            f"the target {settings.target!r} is not part of this version",
+            code="config.no_target",
+            remedy="use a stack with lockstep:target local",
+        )
+    return import_module(f"infra.{settings.target}")
+
+
+def build(settings: Settings) -> dict[str, pulumi.Input[Any]]:
+    """Declare the whole stack; the stack's outputs."""
+    target = target_of(settings)
+    bucket = target.audit_bucket(settings)
+    gate = PromotionGate(
+        "gate",
+        table=settings.table,
+        environment=settings.environment,
+        store=settings.store,
+        opa_url=settings.opa_url,
+        allow_destroy=settings.allow_destroy,
+        bucket=settings.bucket,
+        retention_days=settings.retention_days,
+        opts=pulumi.ResourceOptions(depends_on=[bucket]),
+    )
+    gateways = {region: target.gateway(settings, region, after=[bucket]) for region in settings.regions}
+    routes: list[pulumi.Resource] = []
+    for model, region, cell in cells(settings.table):
+        allowed = gate.cells[model][region]
+        services = [
+            target.service(settings, model, region, slot, allowed[slot], after=[gate])
+            for slot in SLOTS
+            if release_in(cell, slot) is not None
+        ]
+        after = [gateways[region], *services]
+        routes.append(target.route(settings, model, region, allowed, after=after))
+    entry = target.entry_point(settings, after=list(gateways.values()))
+    receipt = PromotionReceipt(
+        "receipt",
+        intent=gate.intent,
+        environment=settings.environment,
+        allow_destroy=settings.allow_destroy,
+        bucket=settings.bucket,
+        retention_days=settings.retention_days,
+        opts=pulumi.ResourceOptions(depends_on=[gate, entry, *routes]),
+    )
+    return {
+        "entrypoint": entry.url,
+        "head": pulumi.Output.all(receipt.head_size, receipt.head_root).apply(
+            lambda parts: f"{parts[0]} {parts[1]}"
+        ),
+        "outcome": receipt.outcome,
+        "cells": gate.cells,
+    }
