@@ -1,0 +1,107 @@
+"""Which loopback port belongs to which process of a local stack.
+
+A name gets a port once and keeps it until it is released, so that a restart finds its neighbours
+where they were. The registry is one small file in the stack's run folder; a port that somebody else
+listens on is passed over when a name first asks, except for the entry point, whose port is declared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstep.errors import LockstepError
+from lockstep.local.lock import locked
+
+ENTRY = "entry"
+SPAN = 400
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def holder(port: int) -> str:
+    """`name (pid n)` of the process that listens on a port, as far as this user may see."""
+    import psutil
+
+    for connection in psutil.net_connections(kind="tcp"):
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            try:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+            except psutil.Error:
+                return f"pid {connection.pid}"
+    return "a process of another user"
+
+
+def require_free(port: int, name: str) -> None:
+    """Raises LockstepError `port.in_use`, naming who has the port."""
+    if not is_free(port):
+        raise LockstepError(
+            f"port {port}, which {name} needs, is in use by {holder(port)}",
+            code="port.in_use",
+            remedy="stop that process, or set lockstep:port in Pulumi.local.yaml to another number",
+        )
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The registry of one stack."""
+
+    file: Path
+
+    def all(self) -> dict[str, int]:
+        """Every name with its port; empty when there is no registry yet."""
+        try:
+            data = json.loads(self.file.read_text())
+        except FileNotFoundError:
+            return {}
+        return {str(name): int(port) for name, port in data.items()}
+
+    def get(self, name: str) -> int | None:
+        return self.all().get(name)
+
+    def declare(self, name: str, port: int) -> int:
+        """Give `name` exactly this port."""
+        with locked(self.file.with_suffix(".lock")):
+            self._write({**self.all(), name: port})
+        return port
+
+    def assign(self, name: str, *, near: int) -> int:
+        """The port of `name`: the one it has, else the first free one after `near`."""
+        with locked(self.file.with_suffix(".lock")):
+            known = self.all()
+            if name in known:
+                return known[name]
+            taken = set(known.values()) | {near}
+            for port in range(near + 1, near + SPAN):
+                if port not in taken and is_free(port):
+                    self._write({**known, name: port})
+                    return port
+        raise LockstepError(
+            f"no free port for {name} between {near + 1} and {near + SPAN}",
+            code="port.none_free",
+            remedy="set lockstep:port in Pulumi.local.yaml to a quieter range",
+        )
+
+    def release(self, name: str) -> None:
+        with locked(self.file.with_suffix(".lock")):
+            known = self.all()
+            if known.pop(name, None) is not None:
+                self._write(known)
+
+    def _write(self, ports: dict[str, int]) -> None:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.file.with_suffix(f".{os.getpid()}")
+        beside.write_text(json.dumps(ports, indent=1, sort_keys=True))
+        beside.replace(self.file)

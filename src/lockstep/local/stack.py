@@ -1,0 +1,309 @@
+"""One stack's processes on this machine: how each is started, and what they show when asked.
+
+The provider starts and stops through this; gate, receipt and `status` look through it. Ports belong
+to names (`audit-bucket`, `gateway-<region>`, `<model>-<region>-<slot>`, `entry`; `.admin` for Envoy's
+admin port), see lockstep.local.ports.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lockstep.errors import LockstepError, Unavailable, UsageError
+from lockstep.local.ports import ENTRY, Ports, require_free
+from lockstep.local.probe import get
+from lockstep.local.supervisor import Program, Supervisor
+from lockstep.paths import Paths, cache
+from lockstep.table import SLOTS, Cell, Slot
+
+if TYPE_CHECKING:
+    from lockstep.gate.judge import Observed, Place
+    from lockstep.toolchain import Toolchain
+
+BUCKET = "audit-bucket"
+PROJECT = "lockstep"
+READY_S = 120.0
+ALIVE = ("RUNNING", "STARTING")
+
+
+def gateway_name(region: str) -> str:
+    return f"gateway-{region}"
+
+
+def admin_of(name: str) -> str:
+    return f"{name}.admin"
+
+
+@dataclass(frozen=True)
+class LocalStack:
+    paths: Paths
+    name: str
+
+    @property
+    def run(self) -> Path:
+        return self.paths.stack(self.name).run
+
+    @property
+    def history(self) -> Path:
+        """Where the self-managed Pulumi backend keeps this stack's history files."""
+        return self.paths.backend / ".pulumi" / "history" / PROJECT / self.name
+
+    @property
+    def supervisor(self) -> Supervisor:
+        return Supervisor(self.run)
+
+    @property
+    def ports(self) -> Ports:
+        return Ports(self.run / "ports.json")
+
+    @cached_property
+    def toolchain(self) -> Toolchain:
+        from lockstep.toolchain import find
+
+        found = find()
+        if found is None:
+            raise UsageError(
+                "the outside programs are not there",
+                code="toolchain.missing",
+                remedy="run `./lockstep doctor`, or `./lockstep up`, which gets them",
+            )
+        return found
+
+    # --- starting
+
+    def start_bucket(self, bucket: str, *, near: int) -> str:
+        """The audit bucket's server, up, with an object-locked bucket; its endpoint."""
+        from lockstep.audit.local import connect, read_credentials, write_credentials
+        from lockstep.audit.versity import new_credentials, server_command
+
+        place = self.paths.stack(self.name)
+        for folder in (place.bucket_data, place.bucket_versions):
+            folder.mkdir(parents=True, exist_ok=True)
+        port = self.ports.assign(BUCKET, near=near)
+        endpoint = f"http://127.0.0.1:{port}"
+        known = read_credentials(place)
+        access, secret = (known.access, known.secret) if known else new_credentials()
+        write_credentials(place, endpoint=endpoint, access=access, secret=secret, bucket=bucket)
+        command = server_command(
+            self.toolchain.versitygw, place.bucket_data, place.bucket_versions, port, access, secret
+        )
+        program = Program(BUCKET, command.argv, dict(command.env), place.root)
+        self._start(program, port, lambda: get(port, "/") is not None, deadline_s=30)
+        connect(place).ensure_bucket()
+        return endpoint
+
+    def start_gateway(self, region: str, *, near: int) -> None:
+        from lockstep.local.gateway import render_gateway
+        from lockstep.local.admin import is_ready
+
+        name = gateway_name(region)
+        port, admin = self.ports.assign(name, near=near), self.ports.assign(admin_of(name), near=near)
+        bootstrap = render_gateway(self.gateway_folder(region), name=name, port=port, admin_port=admin)
+        self._start(self._envoy(name, bootstrap), port, lambda: is_ready(admin), deadline_s=30)
+
+    def start_entry(self, port: int, regions: list[str]) -> None:
+        from lockstep.local.gateway import render_entry
+        from lockstep.local.admin import is_ready
+
+        self.ports.declare(ENTRY, port)
+        admin = self.ports.assign(admin_of(ENTRY), near=port)
+        known = self.ports.all()
+        gateways = {region: ("127.0.0.1", known[gateway_name(region)]) for region in regions}
+        folder = self.run / "gateways" / ENTRY
+        bootstrap = render_entry(folder, name=ENTRY, port=port, admin_port=admin, gateways=gateways)
+        self._start(self._envoy(ENTRY, bootstrap), port, lambda: is_ready(admin), deadline_s=30)
+
+    def start_service(
+        self, model: str, region: str, slot: Slot, *, release: str, runtime: str, store_url: str, near: int
+    ) -> None:
+        """A release, verified, materialized and served; its gateway knows where.
+
+        Raises UsageError `release.unknown`, IntegrityError `release.corrupt`, Unavailable
+        `process.not_ready`.
+        """
+        from lockstep.local.environments import ensure as ensure_environment
+        from lockstep.local.gateway import set_backend
+        from lockstep.local.httproute import backend_name
+        from lockstep.release.store import open_store
+
+        name = f"{model}-{region}-{slot}"
+        store = open_store(store_url or f"file://{self.paths.store}")
+        bundle = store.materialize(release, self.run / "bundles")
+        environment = ensure_environment(
+            (bundle / _lock_title(bundle, runtime)).read_bytes(),
+            cache=cache() / "envs",
+            uv=Path(sys.executable).parent / "uv",
+            python=Path(sys.executable),
+        )
+        port = self.ports.assign(name, near=near)
+        program = Program(
+            name,
+            _serving_argv(environment, bundle, release, model, region, slot, port, runtime),
+            {
+                "PYTHONPATH": str(bundle),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "BENTOML_HOME": str(self.run / "bentoml" / name),
+                "BENTOML_DO_NOT_TRACK": "True",
+                "HOME": str(self.run),
+                "OMP_NUM_THREADS": "1",
+            },
+            self.run,
+        )
+        self._start(program, port, lambda: self._serves(port, release), deadline_s=READY_S)
+        admin = self.ports.get(admin_of(gateway_name(region)))
+        if admin is not None:
+            set_backend(self.gateway_folder(region), admin, backend_name(model, region, slot), port)
+
+    def _start(self, program: Program, port: int, ready: Any, *, deadline_s: float) -> None:
+        if program.name not in self.alive():
+            require_free(port, program.name)
+        self.supervisor.start(program, ready, deadline_s=deadline_s)
+
+    def _envoy(self, name: str, bootstrap: Path) -> Program:
+        from lockstep.local.envoy import gateway_argv
+
+        return Program(name, gateway_argv(self.toolchain.envoy, bootstrap), {}, bootstrap.parent)
+
+    def _serves(self, port: int, release: str) -> bool:
+        ready = get(port, "/readyz")
+        return ready is not None and ready[0] == 200 and self._release_at(port) == release
+
+    # --- stopping
+
+    def stop_service(self, model: str, region: str, slot: Slot) -> None:
+        from lockstep.local.gateway import remove_backend
+        from lockstep.local.httproute import backend_name
+
+        remove_backend(self.gateway_folder(region), backend_name(model, region, slot))
+        self.supervisor.stop(f"{model}-{region}-{slot}")
+
+    # --- routes
+
+    def gateway_folder(self, region: str) -> Path:
+        return self.run / "gateways" / region
+
+    def set_route(self, model: str, region: str, cell: Cell, *, intent: int) -> None:
+        """Put a cell in force in the region's Envoy; returns when it is. The caller has the record."""
+        from lockstep.local.gateway import set_route
+        from lockstep.local.httproute import http_route
+
+        admin = self.ports.get(admin_of(gateway_name(region)))
+        if admin is None:
+            raise Unavailable(
+                f"{region} has no gateway",
+                code="route.gateway_silent",
+                remedy="run `./lockstep up`, which starts it",
+            )
+        set_route(self.gateway_folder(region), admin, http_route(model, region, cell, intent=intent))
+
+    def remove_route(self, model: str, region: str) -> None:
+        from lockstep.local.gateway import forget_route, remove_route
+        from lockstep.local.httproute import route_name
+
+        admin = self.ports.get(admin_of(gateway_name(region)))
+        try:
+            if admin is not None:
+                remove_route(self.gateway_folder(region), admin, route_name(model, region))
+                return
+        except Unavailable:
+            pass  # a gateway that is down routes nothing; its files must still forget the route
+        if self.gateway_folder(region).exists():
+            forget_route(self.gateway_folder(region), route_name(model, region))
+
+    # --- looking
+
+    def alive(self) -> set[str]:
+        """Names of the processes that run."""
+        return {name for name, state in self.supervisor.states().items() if state in ALIVE}
+
+    def live(self) -> dict[Place, Cell | None]:
+        """Each place's cell as its gateway has it in force; None for places of a silent gateway."""
+        from lockstep.local.gateway import read_routes
+        from lockstep.local.live import read_live
+
+        cells: dict[Place, Cell | None] = {}
+        for name, admin in self.ports.all().items():
+            if not name.startswith("gateway-") or not name.endswith(".admin"):
+                continue
+            region = name.removeprefix("gateway-").removesuffix(".admin")
+            try:
+                table = read_live(admin).table()
+            except Unavailable:
+                routes = read_routes(self.gateway_folder(region)).values()
+                cells |= {(_label(route, "model"), region): None for route in routes}
+                continue
+            for model, places in table.items():
+                cells[(model, region)] = places.get(region)
+        return cells
+
+    def serving(self) -> dict[Place, dict[str, str | None]]:
+        """Each place's slots with the release that their service says it serves; None if it does not."""
+        from lockstep.local.gateway import read_backends
+
+        asked: list[tuple[Place, Slot, int]] = []
+        for folder in sorted((self.run / "gateways").glob("*")):
+            for name, (_, port) in read_backends(folder).items():
+                for slot in SLOTS:
+                    suffix = f"-{folder.name}-{slot}"
+                    if name.endswith(suffix):
+                        asked.append(((name.removesuffix(suffix), folder.name), slot, port))
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda item: self._release_at(item[2]), asked))
+        found: dict[Place, dict[str, str | None]] = {}
+        for (at, slot, _), release in zip(asked, answers, strict=True):
+            found.setdefault(at, dict.fromkeys(SLOTS))[slot] = release
+        return found
+
+    def observe(self) -> Observed:
+        from lockstep.gate.judge import Observed
+
+        return Observed(self.live(), self.serving())
+
+    @staticmethod
+    def _release_at(port: int) -> str | None:
+        answer = get(port, "/release", timeout_s=1.0)
+        if answer is None or answer[0] != 200:
+            return None
+        try:
+            said = json.loads(answer[1])
+            return str(said["release"]) if said["ready"] is True else None
+        except (ValueError, KeyError, TypeError):
+            return None
+
+
+def _label(route: dict[str, Any], key: str) -> str:
+    return str(route["metadata"]["labels"][f"lockstep.dev/{key}"])
+
+
+def _lock_title(bundle: Path, runtime: str) -> str:
+    """The file name of the lock for a runtime, as the release's config says."""
+    titles = {"onnx": "serving.lock", "torch": "serving-torch.lock"}
+    title = titles.get(runtime)
+    if title is None or not (bundle / title).exists():
+        raise LockstepError(
+            f"the runtime {runtime} cannot run on this machine: TensorRT needs an NVIDIA GPU",
+            code="serving.needs_gpu",
+            remedy="set lockstep:runtime to onnx or torch",
+        )
+    return title
+
+
+def _serving_argv(
+    python: Path, bundle: Path, release: str, model: str, region: str, slot: Slot, port: int, runtime: str
+) -> list[str]:
+    words = {
+        "bundle": str(bundle),
+        "release": release,
+        "slot": slot,
+        "region": region,
+        "model": model,
+        "port": str(port),
+        "runtime": runtime,
+    }
+    return [str(python), "-m", "lockstep.serving", *(f"--{key}={value}" for key, value in words.items())]

@@ -1,0 +1,321 @@
+"""Keeps a local stack's processes alive, through supervisord.
+
+supervisord is started detached by whichever resource needs it first and is stopped when the last
+program leaves; it outlives `pulumi up`. One program is one file in conf.d; its name is the process's
+name. Everything goes over a unix socket that only this user can open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import xmlrpc.client
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lockstep.errors import DeadlineExceeded, LockstepError, Unavailable, UsageError
+from lockstep.local.lock import locked
+
+CHILD = Path(__file__).with_name("child.py")
+ALREADY_ADDED, BAD_NAME, NOT_RUNNING = 90, 10, 70
+LOG_BYTES = 10_000_000
+
+
+@dataclass(frozen=True)
+class Program:
+    """A process to keep alive. `env` may hold secrets: the file it is written to is 0600."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    directory: Path
+    stop_seconds: int = 10
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=30)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(30)
+        self.sock.connect(self._path)
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: Any) -> _UnixConnection:
+        return _UnixConnection(self._path)
+
+
+@dataclass(frozen=True)
+class Supervisor:
+    """The supervisord of one stack. `run`: the stack's run folder."""
+
+    run: Path
+
+    @property
+    def logs(self) -> Path:
+        return self.run / "logs"
+
+    @property
+    def socket(self) -> Path:
+        """In the user's runtime folder, because a unix socket's path may have only 107 bytes."""
+        base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+        name = hashlib.sha256(str(self.run.resolve()).encode()).hexdigest()[:16]
+        return base / f"lockstep-{os.getuid()}-{name}" / "supervisor.sock"
+
+    @property
+    def _conf(self) -> Path:
+        return self.run / "supervisord.conf"
+
+    def _program_file(self, name: str) -> Path:
+        return self.run / "conf.d" / f"{name}.conf"
+
+    def _rpc(self) -> Any:
+        return xmlrpc.client.ServerProxy(
+            "http://localhost", transport=_UnixTransport(str(self.socket))
+        ).supervisor
+
+    def states(self) -> dict[str, str]:
+        """Program name -> state name (RUNNING, STARTING, BACKOFF, FATAL, ...); empty if nothing runs."""
+        try:
+            processes = self._rpc().getAllProcessInfo()
+        except (OSError, http.client.HTTPException):
+            return {}
+        return {process["name"]: process["statename"] for process in processes}
+
+    def pids(self) -> dict[str, int]:
+        """Program name -> process id of what is running."""
+        try:
+            processes = self._rpc().getAllProcessInfo()
+        except (OSError, http.client.HTTPException):
+            return {}
+        return {process["name"]: process["pid"] for process in processes if process["pid"]}
+
+    def is_running(self, program: Program) -> bool:
+        """Whether this very program (same command, same environment) is up."""
+        try:
+            same = self._program_file(program.name).read_text() == _render(program, self.logs)
+        except FileNotFoundError:
+            return False
+        return same and self.states().get(program.name) in ("RUNNING", "STARTING")
+
+    def start(self, program: Program, ready: Callable[[], bool], *, deadline_s: float) -> None:
+        """Bring the program up and wait until `ready()`; adopts it if it runs already.
+
+        Raises Unavailable `process.not_ready` with the last lines of its log; then it is stopped
+        again, because a resource that failed to be made is not in the state and nobody would stop it.
+        """
+        adopted = self.is_running(program)
+        if not adopted:
+            self._replace(program)
+        try:
+            self._await(program.name, ready, deadline_s)
+        except LockstepError:
+            self.stop(program.name)
+            raise
+
+    def _replace(self, program: Program) -> None:
+        with locked(self.run / "supervisor.lock"):
+            self._ensure_daemon()
+            rpc = self._rpc()
+            self._remove(rpc, program.name)
+            file = self._program_file(program.name)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            (self.logs / f"{program.name}.log").unlink(missing_ok=True)
+            beside = file.with_suffix(".new")
+            beside.touch(mode=0o600)
+            beside.write_text(_render(program, self.logs))
+            beside.replace(file)
+            rpc.reloadConfig()
+            rpc.addProcessGroup(program.name)
+
+    def _await(self, name: str, ready: Callable[[], bool], deadline_s: float) -> None:
+        until = time.monotonic() + deadline_s
+        while not ready():
+            state = self.states().get(name, "GONE")
+            if state in ("FATAL", "EXITED", "BACKOFF", "GONE"):
+                raise self._not_ready(name, f"stopped while starting ({state})")
+            if time.monotonic() > until:
+                raise self._not_ready(name, f"was not ready after {deadline_s:.0f} s")
+            time.sleep(0.05)
+
+    def _not_ready(self, name: str, what: str) -> LockstepError:
+        return Unavailable(
+            f"{name} {what}; the last lines of its log:\n{self.log_tail(name)}",
+            code="process.not_ready",
+            remedy=f"read {self.logs / name}.log, mend what it says, and run the command again",
+        )
+
+    def log_tail(self, name: str, lines: int = 12) -> str:
+        try:
+            text = (self.logs / f"{name}.log").read_text(errors="replace")
+        except FileNotFoundError:
+            return "    (no log)"
+        return "\n".join(f"    {line}" for line in text.splitlines()[-lines:]) or "    (empty log)"
+
+    def stop(self, name: str) -> None:
+        """Stop one program and forget it; the daemon goes with the last one. Absent is fine."""
+        with locked(self.run / "supervisor.lock"):
+            rpc = self._rpc()
+            try:
+                self._remove(rpc, name)
+            except (ConnectionError, FileNotFoundError):
+                pass  # no daemon: nothing of ours runs
+            self._program_file(name).unlink(missing_ok=True)
+            if not any((self.run / "conf.d").glob("*.conf")):
+                self._stop_daemon()
+
+    def stop_all(self) -> None:
+        """Stop every program and the daemon, and forget them."""
+        with locked(self.run / "supervisor.lock"):
+            for file in (self.run / "conf.d").glob("*.conf"):
+                file.unlink()
+            self._stop_daemon()
+
+    @staticmethod
+    def _remove(rpc: Any, name: str) -> None:
+        try:
+            rpc.stopProcessGroup(name)
+            rpc.removeProcessGroup(name)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != BAD_NAME:
+                raise
+
+    def _daemon_pid(self) -> int | None:
+        try:
+            return int(self._rpc().getPID())
+        except (OSError, http.client.HTTPException):
+            return None
+
+    def _ensure_daemon(self) -> None:
+        if self._daemon_pid() is not None:
+            return
+        for folder in (self.run / "conf.d", self.logs, self.socket.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.socket.parent.chmod(0o700)
+        # Programs of a former life (before a reboot) are started by the resources that own them.
+        for file in (self.run / "conf.d").glob("*.conf"):
+            file.unlink()
+        self._conf.write_text(_daemon_conf(self.run, self.socket))
+        subprocess.Popen(
+            [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._conf)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self.run,
+            start_new_session=True,
+            env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
+        )
+        until = time.monotonic() + 20
+        while self._daemon_pid() is None:
+            if time.monotonic() > until:
+                raise DeadlineExceeded(
+                    "supervisord did not start within 20 s",
+                    code="process.no_supervisor",
+                    remedy=f"read {self.run / 'supervisord.log'}",
+                )
+            time.sleep(0.05)
+
+    def _stop_daemon(self) -> None:
+        pid = self._daemon_pid()
+        if pid is None:
+            return
+        os.kill(pid, signal.SIGTERM)
+        until = time.monotonic() + 30
+        while self._daemon_pid() is not None or _alive(pid):
+            if time.monotonic() > until:
+                os.kill(pid, signal.SIGKILL)  # its children die with it (see child.py)
+                return
+            time.sleep(0.05)
+        self.socket.unlink(missing_ok=True)
+        if self.socket.parent.exists() and not any(self.socket.parent.iterdir()):
+            self.socket.parent.rmdir()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _quote_value(text: str) -> str:
+    """One environment value: read by shlex without escapes, so the quote must not occur in it."""
+    if '"' in text and "'" in text:
+        raise UsageError(
+            "an environment value may not hold both kinds of quotes",
+            code="process.environment",
+            remedy="use a path without quotes",
+        )
+    return f"'{_escape(text)}'" if '"' in text else f'"{_escape(text)}"'
+
+
+def _quote(text: str) -> str:
+    """One word of a command, which is read by shlex with escapes."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{_escape(escaped)}"'
+
+
+def _render(program: Program, logs: Path) -> str:
+    argv = [sys.executable, "-S", "-E", str(CHILD), *program.argv]
+    environment = ",".join(f"{key}={_quote_value(value)}" for key, value in sorted(program.env.items()))
+    return "\n".join(
+        [
+            f"[program:{program.name}]",
+            f"command={' '.join(_quote(word) for word in argv)}",
+            f"directory={_escape(str(program.directory))}",
+            f"environment={environment}",
+            "autostart=true",
+            "autorestart=true",
+            "startsecs=1",
+            "startretries=3",
+            f"stopwaitsecs={program.stop_seconds}",
+            "stopasgroup=true",
+            "killasgroup=true",
+            "redirect_stderr=true",
+            f"stdout_logfile={_escape(str(logs / (program.name + '.log')))}",
+            f"stdout_logfile_maxbytes={LOG_BYTES}",
+            "stdout_logfile_backups=1",
+            "",
+        ]
+    )
+
+
+def _daemon_conf(run: Path, socket_path: Path) -> str:
+    return "\n".join(
+        [
+            "[supervisord]",
+            "nodaemon=true",
+            f"logfile={_escape(str(run / 'supervisord.log'))}",
+            f"pidfile={_escape(str(run / 'supervisord.pid'))}",
+            "identifier=lockstep",
+            "umask=077",
+            "[unix_http_server]",
+            f"file={_escape(str(socket_path))}",
+            "chmod=0600",
+            "[rpcinterface:supervisor]",
+            "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
+            "[include]",
+            "files=conf.d/*.conf",
+            "",
+        ]
+    )

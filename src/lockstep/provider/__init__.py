@@ -1,0 +1,1 @@
+"""The Pulumi provider plugin `lockstep`: gate, receipt, and the local resources."""

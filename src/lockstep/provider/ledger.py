@@ -1,0 +1,36 @@
+"""The ledger of the stack that a call is about, made from the inputs or outputs of its resource.
+
+Within one operation, Check and Diff of gate and receipt share what was read: a preview is about one
+moment. Whoever writes reads again.
+"""
+
+from __future__ import annotations
+
+from lockstep.errors import LockstepError
+from lockstep.ledger import Ledger
+from lockstep.provider.kind import Call, Values
+
+
+def ledger_of(call: Call, values: Values) -> Ledger:
+    known = call.session.ledgers
+    key = f"{call.stack}/{values.get('environment')}/{values.get('bucket')}"
+    if key not in known:
+        known[key] = Ledger(
+            call.session.stack(call.stack),
+            environment=str(values["environment"]),
+            bucket=str(values["bucket"]),
+            retention_days=int(values["retention_days"]),
+            store_url=str(values.get("store") or ""),
+            opa_url=str(values.get("opa_url") or ""),
+        )
+    return known[key]
+
+
+def refuse_lost_gate(call: Call) -> None:
+    """A program that declares other gates but not this one lost it; a destroy checks none."""
+    if call.session.checked:
+        raise LockstepError(
+            f"the program no longer declares {call.name}; without gate and receipt nothing may change",
+            code="gate.lost",
+            remedy="put it back into the program; to remove the stack use `./lockstep down`",
+        )

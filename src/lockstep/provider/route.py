@@ -1,0 +1,60 @@
+"""Route: a model's share of traffic between the slots of one region.
+
+It takes its cell from the gate's output together with the index of the newest intent about that cell,
+and refuses to act before it has verified that record: the second lock, for whoever edits the program.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from lockstep.provider.gate import NO_INTENT, cell_of
+from lockstep.provider.kind import Call, Change, Values, holds_unknown
+from lockstep.provider.ledger import ledger_of
+
+
+class Route:
+    token = "lockstep:index:Route"
+    description = "Splits a model's traffic in one region; takes effect in Envoy before it is done."
+    inputs: ClassVar[dict[str, Any]] = {
+        "model": {"type": "string"},
+        "region": {"type": "string"},
+        "cell": {"$ref": "pulumi.json#/Any", "description": "the cell, from the gate's output"},
+        "intent": {"type": "integer", "description": "index of the newest intent about this cell"},
+        "environment": {"type": "string"},
+        "bucket": {"type": "string"},
+        "retention_days": {"type": "integer"},
+    }
+    outputs: ClassVar[dict[str, Any]] = {}
+
+    def check(self, call: Call, inputs: Values) -> list[str]:
+        return []
+
+    def changed(self, call: Call, outputs: Values, inputs: Values) -> Change:
+        if holds_unknown(inputs):
+            return Change(True)
+        moved = [key for key in ("model", "region") if outputs.get(key) != inputs[key]]
+        same = cell_of(outputs["cell"]) == cell_of(inputs["cell"]) and outputs["intent"] == inputs["intent"]
+        live = call.session.live(call.stack).get((inputs["model"], inputs["region"]))
+        return Change(bool(moved) or not same or live != cell_of(inputs["cell"]), moved)
+
+    def create(self, call: Call, inputs: Values) -> tuple[str, Values]:
+        return f"{inputs['model']}-{inputs['region']}", self._put(call, inputs)
+
+    def update(self, call: Call, identity: str, outputs: Values, inputs: Values) -> Values:
+        return self._put(call, inputs)
+
+    def _put(self, call: Call, inputs: Values) -> Values:
+        if call.preview or inputs["intent"] == NO_INTENT:
+            return inputs
+        model, region, cell = inputs["model"], inputs["region"], cell_of(inputs["cell"])
+        ledger_of(call, inputs).require_intent((model, region), cell, inputs["intent"])
+        call.session.stack(call.stack).set_route(model, region, cell, intent=inputs["intent"])
+        return inputs
+
+    def delete(self, call: Call, identity: str, outputs: Values) -> None:
+        call.session.stack(call.stack).remove_route(outputs["model"], outputs["region"])
+
+    def read(self, call: Call, identity: str, outputs: Values) -> Values | None:
+        live = call.session.live(call.stack).get((outputs["model"], outputs["region"]))
+        return None if live is None else {**outputs, "cell": live}

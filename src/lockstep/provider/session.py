@@ -1,0 +1,56 @@
+"""What one plugin process knows: where things are, and what it has been asked so far.
+
+One process serves one operation (a preview, an update, a destroy), so what Check saw tells Delete
+whether the program still declares the gate.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from lockstep.ledger import Ledger
+from lockstep.local.stack import LocalStack
+from lockstep.paths import Paths
+
+
+Seen = TypeVar("Seen")
+
+
+@dataclass
+class Session:
+    paths: Paths
+    checked: set[str] = field(default_factory=set)
+    """URNs of gates and receipts that this operation has checked."""
+    answers: dict[str, Any] = field(default_factory=dict)
+    """What Check found out, for the Diff that follows in the same operation."""
+    ledgers: dict[str, Ledger] = field(default_factory=dict)
+    writing: threading.Lock = field(default_factory=threading.Lock)
+    reading: threading.Lock = field(default_factory=threading.Lock)
+    _seen: dict[str, tuple[float, Any]] = field(default_factory=dict)
+    _stacks: dict[str, LocalStack] = field(default_factory=dict)
+
+    def stack(self, name: str) -> LocalStack:
+        if name not in self._stacks:
+            self._stacks[name] = LocalStack(self.paths, name)
+        return self._stacks[name]
+
+    def alive(self, name: str) -> set[str]:
+        """The stack's processes that run, asked at most once a second."""
+        return self._recent(f"alive/{name}", lambda: self.stack(name).alive())
+
+    def live(self, name: str) -> dict[tuple[str, str], dict[str, Any] | None]:
+        """The live cells, read at most once a second."""
+        return self._recent(f"live/{name}", lambda: self.stack(name).live())
+
+    def _recent(self, key: str, read: Callable[[], Seen]) -> Seen:
+        with self.reading:
+            at, value = self._seen.get(key, (0.0, None))
+            if time.monotonic() - at > 1.0:
+                value = read()
+                self._seen[key] = (time.monotonic(), value)
+            found: Seen = value
+            return found
