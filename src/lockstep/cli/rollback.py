@@ -1,0 +1,141 @@
+"""`./lockstep rollback`: back to the release that stood before, in all regions at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lockstep.cli.context import Context, dry_run_option, open_context, stack_option, timed
+from lockstep.cli.output import emit, output_option, say
+from lockstep.cli.up import record_history
+from lockstep.errors import LockstepError, UsageError
+from lockstep.rollout.plan import Rollback, rollback
+from lockstep.table import SLOTS, Table, release_in, short, slot_share
+
+
+@click.command(
+    epilog="\b\nExamples:\n  ./lockstep rollback digits\n"
+    '  ./lockstep rollback digits --reason "mislabels sevens"\n  ./lockstep rollback digits --dry-run'
+)
+@click.argument("model")
+@click.option("--reason", default="rolled back by hand", show_default=True, help="Why; goes into the record.")
+@stack_option
+@dry_run_option
+@output_option
+def command(model: str, reason: str, stack: str, dry_run: bool, output: str) -> None:
+    """Move MODEL's traffic back to the release that stood before; weights only, one recorded update.
+
+    The release left behind is barred until `./lockstep retry`.
+    """
+    context = open_context(stack)
+    context.change.recover()
+    state = context.ledger.state(fresh=True)
+    if state is None or state.open_intent is not None:
+        raise UsageError(
+            "there is no settled record to go back by",
+            code="rollback.not_settled",
+            remedy="run `./lockstep up` first",
+        )
+    back = rollback(state.table, model, state.standing, state.former)
+    _require_healthy(context, model, back)
+    entry = history_entry(context, back.target)
+    document: dict[str, Any] = {
+        "model": model,
+        "release": back.release,
+        "regions": list(back.regions),
+        "target": back.target,
+        "history": entry,
+        "dry_run": dry_run,
+    }
+    say(_plan_words(model, back, entry))
+    if dry_run:
+        emit(output, "rollback", document, lambda: "nothing was changed")
+        return
+    record_decision(context, back, reason)
+    with timed("rolling back"):
+        context.change.apply(back.target, model=model)
+    record_history(context)
+    head = str(context.ledger.head())
+    emit(
+        output,
+        "rollback",
+        {**document, "head": head},
+        lambda: f"{model}: {short(back.release)} has no traffic and is barred until retried\nlog head {head}",
+    )
+
+
+def record_decision(context: Context, back: Rollback, reason: str) -> None:
+    """The `rollback` record comes first: from it on, steps to its target count as steps to what stands."""
+    from lockstep.audit.drafts import draft_rollback
+
+    state = context.ledger.state(fresh=True)
+    assert state is not None
+    made = draft_rollback(
+        state, digest=back.release, target=back.target, reason=reason, **context.ledger.circumstances()
+    )
+    context.ledger.append(made)
+
+
+def _require_healthy(context: Context, model: str, back: Rollback) -> None:
+    """Halt rather than go back onto a side that does not answer."""
+    serving = context.local.serving()
+    for region in back.regions:
+        cell = back.target[model][region]
+        for slot in SLOTS:
+            wanted = release_in(cell, slot)
+            if slot_share(cell, slot) > 0 and serving.get((model, region), {}).get(slot) != wanted:
+                raise LockstepError(
+                    f"{short(wanted)} does not answer in {slot} of {region}: going back would drop traffic",
+                    code="rollback.target_not_ready",
+                    remedy="run `./lockstep up`, which starts what is declared, then roll back",
+                )
+
+
+def history_entry(context: Context, target: Table) -> str | None:
+    """The newest `pulumi stack history` file whose config declares the target table."""
+    from infra.config import from_values
+
+    for file in sorted(context.workspace.history.glob("*.history.json"), reverse=True):
+        config = json.loads(file.read_text()).get("config", {})
+        values = {key: _value(item) for key, item in config.items()}
+        try:
+            known = from_values({**_defaults(context.workspace.paths.root), **values})
+        except UsageError:
+            continue  # an entry of another version of the config
+        if known.table == target:
+            return file.name
+    return None
+
+
+def _defaults(root: Path) -> dict[str, Any]:
+    from infra.config import defaults
+
+    return defaults(root / "Pulumi.yaml")
+
+
+def _value(item: dict[str, Any]) -> Any:
+    """A config value as history keeps it: text, with JSON for what is not a string."""
+    text = item.get("value", "")
+    if item.get("objectValue") is not None:
+        return item["objectValue"]
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError):
+        return text
+
+
+def _plan_words(model: str, back: Rollback, entry: str | None) -> str:
+    lines = [f"rolling back {model}: {short(back.release)} goes to 0 % in {', '.join(back.regions)}"]
+    for region in back.regions:
+        cell = back.target[model][region]
+        slot = next(slot for slot in SLOTS if slot_share(cell, slot) > 0)
+        lines.append(
+            f"  {region}: {short(cell[slot])} in {slot} takes all traffic; both releases stay in place"
+        )
+    lines.append(
+        f"  declared before by history entry {entry or '(none: this table is from the record alone)'}"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,138 @@
+"""`./lockstep status`: declared, recorded and live, side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from lockstep.cli.context import Context, open_context, stack_option
+from lockstep.cli.output import emit, output_option
+from lockstep.gate.judge import Observed
+from lockstep.table import SLOTS, Cell, Table, at, cells, is_withdrawn, release_in, short, slot_share
+
+
+@click.command(epilog="\b\nExamples:\n  ./lockstep status\n  ./lockstep status --output json")
+@stack_option
+@output_option
+def command(stack: str, output: str) -> None:
+    """Show each model and region: declared and live weights, releases, health, records."""
+    document = status(open_context(stack))
+    emit(output, "status", document, lambda: _text(document))
+
+
+def status(context: Context) -> dict[str, Any]:
+    """What `status --output json` says."""
+    state = context.ledger.state()
+    observed = context.local.observe()
+    declared = context.settings.table
+    recorded: Table = {} if state is None else state.table
+    places = {(m, r) for table in (declared, recorded) for m, r, _ in cells(table)} | observed.live.keys()
+    head = context.ledger.head()
+    alive = context.local.alive()
+    regions = []
+    for model, region in sorted(places):
+        cell = observed.live.get((model, region))
+        entry = _region(
+            model, region, at(declared, model, region), at(recorded, model, region), cell, observed
+        )
+        entry["standing"] = None if state is None else state.standing.get(model, {}).get(region)
+        entry["record"] = None if state is None else state.cell_intent.get(model, {}).get(region)
+        regions.append(entry)
+    opened = None if state is None else state.open_intent
+    return {
+        "stack": context.workspace.stack,
+        "entrypoint": f"http://127.0.0.1:{context.settings.port}",
+        "up": "entry" in alive,
+        "head": None if head is None else str(head),
+        "open_intent": None if opened is None else opened.index,
+        "barred": [] if state is None else list(state.barred),
+        "regions": regions,
+    }
+
+
+def _region(
+    model: str,
+    region: str,
+    declared: Cell | None,
+    recorded: Cell | None,
+    live: Cell | None,
+    observed: Observed,
+) -> dict[str, Any]:
+    serving = observed.serving.get((model, region), {})
+    shown = live if live is not None else declared if declared is not None else recorded
+    slots: dict[str, dict[str, Any]] = {
+        slot: {"release": release_in(shown, slot), "ready": _ready(shown, slot, serving)} for slot in SLOTS
+    }
+    needed = [slots[slot]["ready"] for slot in SLOTS if slot_share(shown, slot) > 0]
+    problems: list[str] = []
+    if live is None:
+        problems.append("the gateway does not answer" if declared is not None else "not live")
+    elif recorded is not None and live != recorded:
+        problems.append(f"live ({_words(live)}) is not what the record says ({_words(recorded)})")
+    elif recorded is None:
+        problems.append("live, but without a record")
+    if declared != recorded:
+        problems.append(f"declared ({_words(declared)}) is not in force yet: run `./lockstep up`")
+    return {
+        "model": model,
+        "name": region,
+        "healthy": live is not None and all(needed) and live == recorded,
+        "declared": _weight(declared),
+        "live": _weight(live),
+        **slots,
+        "problems": problems,
+    }
+
+
+def _ready(cell: Cell | None, slot: str, serving: dict[str, str | None]) -> bool:
+    release = None if cell is None or is_withdrawn(cell) else cell[slot]
+    return release is not None and serving.get(slot) == release
+
+
+def _weight(cell: Cell | None) -> dict[str, Any]:
+    if cell is None:
+        return {"green_weight": None}
+    if is_withdrawn(cell):
+        return {"green_weight": None, "withdraw": cell["withdraw"]}
+    return {"green_weight": cell["green_weight"]}
+
+
+def _words(cell: Cell | None) -> str:
+    if cell is None:
+        return "nothing"
+    if is_withdrawn(cell):
+        return f"{short(cell['withdraw'])} withdrawn"
+    parts = [
+        f"{slot} {short(cell[slot])} {slot_share(cell, slot)} %" for slot in SLOTS if cell[slot] is not None
+    ]
+    return ", ".join(parts) or "both slots empty"
+
+
+def _text(document: dict[str, Any]) -> str:
+    lines = [
+        f"stack {document['stack']}: entry point {document['entrypoint']}"
+        + ("" if document["up"] else " (down: run `./lockstep up`)"),
+        f"log head: {document['head']}",
+    ]
+    if document["open_intent"] is not None:
+        lines.append(f"OPEN INTENT: record {document['open_intent']} has no outcome; run `./lockstep up`")
+    for barred in document["barred"]:
+        lines.append(f"barred after a rollback: {short(barred)}")
+    for entry in document["regions"]:
+        health = "healthy" if entry["healthy"] else "NOT HEALTHY"
+        lines.append(f"\n{entry['model']} in {entry['name']}: {health}, last record {entry['record']}")
+        weight = entry["live"]["green_weight"]
+        for slot in SLOTS:
+            percent = (
+                "-" if weight is None else f"{weight if slot == 'green' else round(100 - weight, 1):g} %"
+            )
+            release = entry[slot]["release"]
+            if release is None:
+                lines.append(f"  {slot:<6} empty")
+                continue
+            notes = "ready" if entry[slot]["ready"] else "not ready"
+            notes += ", standing" if release == entry["standing"] else ""
+            lines.append(f"  {slot:<6} {short(release)}  {percent:>6}  {notes}")
+        lines += [f"  ! {problem}" for problem in entry["problems"]]
+    return "\n".join(lines)

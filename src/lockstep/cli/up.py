@@ -1,0 +1,119 @@
+"""`./lockstep up`: everything that is missing, then a real `pulumi up`, then one real prediction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from lockstep.cli.context import Context, dry_run_option, open_context, stack_option, timed
+from lockstep.cli.output import emit, output_option, say
+from lockstep.errors import LockstepError
+from lockstep.rollout.change import require_outcome
+from lockstep.table import cells, short
+
+HELD_OUT = 0
+"""Which held-out image the closing prediction uses."""
+
+
+@click.command(
+    epilog="\b\nExamples:\n  ./lockstep up\n  ./lockstep up --dry-run\n  ./lockstep up --output json"
+)
+@stack_option
+@dry_run_option
+@output_option
+def command(stack: str, dry_run: bool, output: str) -> None:
+    """Bring the stack up as its file declares it; set up whatever is missing first.
+
+    Safe to run again at any time: after a reboot, a kill or a failed update it brings the stack back.
+    It is done when the outcome record says so.
+    """
+    context = open_context(stack)
+    context.engine.ensure_stack()
+    if dry_run:
+        touched = context.engine.preview()
+        emit(output, "up", {"touched": [vars(t) for t in touched]}, lambda: "\n".join(map(str, touched)))
+        return
+    bring_up(context)
+    document = closing(context)
+    emit(output, "up", document, lambda: _text(document))
+
+
+def bring_up(context: Context) -> None:
+    """The update and its records. Raises LockstepError; an intent left open is closed first."""
+    context.change.recover()
+    context.change.judge(context.settings.table)
+    try:
+        with timed(f"updating the stack {context.workspace.stack}"):
+            context.engine.up()
+    except LockstepError:
+        if context.local.alive():
+            context.ledger.close_interrupted("the update failed")
+        raise
+    if any(True for _ in cells(context.settings.table)):
+        require_outcome(context.ledger, context.settings.table)
+    record_history(context)
+
+
+def record_history(context: Context) -> None:
+    """List the history files that this update itself wrote."""
+    from lockstep.audit.record import draft
+
+    circumstances = context.ledger.circumstances()
+    if circumstances["history"]:
+        context.ledger.append(draft("history", **circumstances))
+
+
+def closing(context: Context) -> dict[str, Any]:
+    """One held-out image through the entry point, and the records behind its answer."""
+    from lockstep.cli.predict import predict
+
+    head = context.ledger.head()
+    document: dict[str, Any] = {
+        "entrypoint": f"http://127.0.0.1:{context.settings.port}",
+        "head": None if head is None else str(head),
+        "prediction": None,
+        "record": None,
+    }
+    serving = [
+        model for model, _, cell in cells(context.settings.table) if cell.get("blue") or cell.get("green")
+    ]
+    if "digits" not in serving:
+        say("the stack serves no digits release, so there is nothing to predict")
+        return document
+    path = context.workspace.paths.state / "held-out.png"
+    path.write_bytes(held_out())
+    answer = predict(context.settings.port, "digits", path)
+    state = context.ledger.state(fresh=True)
+    index = None if state is None else state.cell_intent.get("digits", {}).get(answer["region"])
+    return {**document, "prediction": answer, "record": index}
+
+
+def held_out() -> bytes:
+    """A real scanned digit that no release was trained on, as PNG."""
+    from models.digits.dataset import held_out_png
+
+    return held_out_png(HELD_OUT)[0]
+
+
+def _text(document: dict[str, Any]) -> str:
+    lines = []
+    answer = document["prediction"]
+    if answer is not None:
+        lines += [
+            f"predicted digit  {answer['label']}",
+            f"release          {short(answer['release'])}",
+            f"slot, region     {answer['slot']}, {answer['region']}",
+            f"prediction id    {answer['prediction_id']}",
+            f"allowed by       audit record {document['record']}",
+        ]
+    lines += [
+        f"entry point      {document['entrypoint']}",
+        f"log head         {document['head']}",
+        "",
+        "next:",
+        "  ./lockstep status                    what is declared, what is live",
+        "  ./lockstep audit show                the record behind it, in words",
+        "  ./lockstep tour                      a candidate gets traffic, is refused, is rolled back",
+    ]
+    return "\n".join(lines)
