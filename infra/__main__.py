@@ -5,8 +5,8 @@ import os
 
 import pulumi
 
-from infra.config import from_engine
+from infra.config import load
 from infra.program import build
 
-for name, value in build(from_engine(json.loads(os.environ.get("PULUMI_CONFIG", "{}")))).items():
+for name, value in build(load(json.loads(os.environ.get("PULUMI_CONFIG", "{}")))).items():
     pulumi.export(name, value)

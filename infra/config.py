@@ -63,29 +63,29 @@ def defaults(project_file: Path) -> dict[str, Any]:
     return {key: spec["default"] for key, spec in declared.items() if "default" in spec}
 
 
-def from_engine(strings: Mapping[str, str]) -> Settings:
-    """From what the engine hands a program: `lockstep:key` -> text, with JSON for anything but strings."""
-    values: dict[str, Any] = {}
+def load(values: Mapping[str, Any]) -> Settings:
+    """Settings from `lockstep:key` -> value, as the engine or a stack file has them.
+
+    The engine hands over text, with JSON for anything but strings, and rewrites numbers and booleans
+    in a stack file as text; so text that is meant to be something else is read as JSON. Defaults are
+    filled in by the engine, or by a caller that reads the file itself (`defaults`).
+    Raises UsageError `config.invalid` that lists every problem with its key.
+    """
+    read: dict[str, Any] = {}
     problems: list[str] = []
-    for key, text in strings.items():
-        name = key.removeprefix(NAMESPACE)
-        if not key.startswith(NAMESPACE) or TYPES.get(name, str) is str:
-            values[key] = text
-            continue
-        try:
-            values[key] = json.loads(text)
-        except json.JSONDecodeError:
-            problems.append(f"{key}: {text!r} is not a {_type_name(TYPES[name])}")
-    return _settings(values, problems)
-
-
-def from_values(values: Mapping[str, Any]) -> Settings:
-    """From a stack file's `config` section, with the defaults of Pulumi.yaml filled in by the caller."""
-    return _settings(dict(values), [])
+    for key, value in values.items():
+        kind = TYPES.get(key.removeprefix(NAMESPACE), str)
+        read[key] = value
+        if isinstance(value, str) and kind is not str:
+            try:
+                read[key] = json.loads(value)
+            except json.JSONDecodeError:
+                problems.append(f"{key}: {value!r} is not a {_type_name(kind)}")
+                del read[key]
+    return _settings(read, problems)
 
 
 def _settings(values: dict[str, Any], problems: list[str]) -> Settings:
-    """Raises UsageError `config.invalid` that lists every problem with its key."""
     own = {key.removeprefix(NAMESPACE): value for key, value in values.items() if key.startswith(NAMESPACE)}
     for key in sorted(own.keys() - TYPES.keys()):
         problems.append(f"{NAMESPACE}{key}: unknown key{_did_you_mean(key)}")

@@ -56,7 +56,13 @@ class Ledger:
         from lockstep.audit.local import open_local
 
         if self._audit is None or write:
-            self._audit = open_local(self.stack.name, self.stack.paths, bucket=self.bucket, write=write)
+            self._audit = open_local(
+                self.stack.name,
+                self.stack.paths,
+                write=write,
+                environment=self.environment,
+                bucket=self.bucket,
+            )
         return self._audit
 
     def _writable(self) -> LocalAudit:
@@ -113,7 +119,22 @@ class Ledger:
         return proposed
 
     def ask(self, proposed: Plan, state: State | None, observed: Observed) -> Decision:
-        return self._judge().ask(proposed, state, observed, now=datetime.now(UTC))
+        return self._judge().ask(
+            proposed, state, observed, now=datetime.now(UTC), full_since=self._full_since(proposed)
+        )
+
+    def _full_since(self, proposed: Plan) -> dict[Place, str]:
+        """For each place to be marked: the time of the outcome that gave the release all of it."""
+        audit, state = self.audit(), self.state()
+        if audit is None or state is None or proposed.kind != "stand":
+            return {}
+        since: dict[Place, str] = {}
+        for model, regions in proposed.marks.items():
+            for region in regions:
+                outcome = audit.log.outcome_of(state.cell_intent[model][region])
+                if outcome is not None:
+                    since[(model, region)] = outcome.time
+        return since
 
     def _judge(self) -> Judge:
         from lockstep.evidence.keys import load_trust

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.config import NAMESPACE, Settings, defaults, from_values
+from infra.config import NAMESPACE, Settings, defaults, load
 from lockstep.errors import UsageError
 from lockstep.table import Table, cells, is_withdrawn
 
@@ -48,7 +48,7 @@ class StackFile:
                 code="config.malformed",
                 remedy="compare it with Pulumi.local.yaml.example",
             ) from None
-        return from_values({**defaults(self.project_file), **values})
+        return load({**defaults(self.project_file), **values})
 
     def with_table(self, table: Table) -> bytes:
         """The file's bytes with `table` declared, everything else as it is. Writes nothing."""

@@ -96,13 +96,13 @@ def _require_healthy(context: Context, model: str, back: Rollback) -> None:
 
 def history_entry(context: Context, target: Table) -> str | None:
     """The newest `pulumi stack history` file whose config declares the target table."""
-    from infra.config import from_values
+    from infra.config import load
 
     for file in sorted(context.workspace.history.glob("*.history.json"), reverse=True):
         config = json.loads(file.read_text()).get("config", {})
         values = {key: _value(item) for key, item in config.items()}
         try:
-            known = from_values({**_defaults(context.workspace.paths.root), **values})
+            known = load({**_defaults(context.workspace.paths.root), **values})
         except UsageError:
             continue  # an entry of another version of the config
         if known.table == target:

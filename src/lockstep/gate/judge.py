@@ -79,8 +79,19 @@ class Judge:
     trust: Trust
     opa: Callable[[], AbstractContextManager[Opa]]
 
-    def ask(self, plan: Plan, state: State | None, observed: Observed, *, now: datetime) -> Decision:
-        """The policies' answer. Raises Unavailable `gate.opa_*` when there is none."""
+    def ask(
+        self,
+        plan: Plan,
+        state: State | None,
+        observed: Observed,
+        *,
+        now: datetime,
+        full_since: Mapping[Place, str],
+    ) -> Decision:
+        """The policies' answer. Raises Unavailable `gate.opa_*` when there is none.
+
+        full_since: when each place that a candidate has all of was given to it, RFC 3339.
+        """
         from lockstep.gate.decision import decide
         from lockstep.gate.facts import build_input
 
@@ -100,6 +111,7 @@ class Judge:
                 rollback=plan.rollback,
                 marks=plan.marks,
                 revision=opa.revision,
+                full_since=full_since,
             )
             return decide(question, opa=opa)
 

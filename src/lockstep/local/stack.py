@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +79,8 @@ class LocalStack:
 
     def start_bucket(self, bucket: str, *, near: int) -> str:
         """The audit bucket's server, up, with an object-locked bucket; its endpoint."""
-        from lockstep.audit.local import connect, read_credentials, write_credentials
+        from lockstep.audit.local import BucketCredentials, read_credentials, write_credentials
+        from lockstep.audit.s3 import S3Bucket
         from lockstep.audit.versity import new_credentials, server_command
 
         place = self.paths.stack(self.name)
@@ -89,13 +90,16 @@ class LocalStack:
         endpoint = f"http://127.0.0.1:{port}"
         known = read_credentials(place)
         access, secret = (known.access, known.secret) if known else new_credentials()
-        write_credentials(place, endpoint=endpoint, access=access, secret=secret, bucket=bucket)
+        credentials = BucketCredentials(endpoint, access, secret, bucket)
+        write_credentials(place, credentials)
         command = server_command(
             self.toolchain.versitygw, place.bucket_data, place.bucket_versions, port, access, secret
         )
         program = Program(BUCKET, command.argv, dict(command.env), place.root)
         self._start(program, port, lambda: get(port, "/") is not None, deadline_s=30)
-        connect(place).ensure_bucket()
+        served = S3Bucket(**asdict(credentials))
+        served.create()
+        served.check()
         return endpoint
 
     def start_gateway(self, region: str, *, near: int) -> None:

@@ -1,0 +1,141 @@
+"""versitygw's posix folder, read as it lies on disk: for when the server is down. Read-only.
+
+Layout (versitygw 1.8.0, backend/posix): the newest version of `key` is the file `<data>/<bucket>/<key>`;
+older ones are `<versions>/<bucket>/<aa>/<bb>/<cc>/<sha256 of key>/<version id>`. Everything else about an
+object stands in its `user.*` extended attributes.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import hashlib
+import os
+from datetime import datetime
+from pathlib import Path
+
+from lockstep.audit.bucket import (
+    MAX_OBJECT_BYTES,
+    ObjectHead,
+    Version,
+    from_text,
+    missing,
+    read_only,
+    too_large,
+    unreachable,
+)
+from lockstep.canonical import parse
+from lockstep.errors import IntegrityError
+
+TEMPORARY = ".sgwtmp"
+MAX_XATTR_BYTES = 64 * 1024
+
+
+def _attribute(path: Path, name: str) -> bytes | None:
+    try:
+        return os.getxattr(path, f"user.{name}", follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENODATA, errno.ENOTSUP, errno.ENOENT, errno.EPERM):
+            return None
+        raise
+
+
+def _json(raw: bytes | None) -> dict[str, object]:
+    """What versitygw stored; empty when it is not there or not readable (then nothing is locked)."""
+    if raw is None:
+        return {}
+    try:
+        value = parse(raw)
+    except IntegrityError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+class VersityFolder:
+    """A bucket in versitygw's folders, without versitygw."""
+
+    def __init__(self, data: Path, versions: Path, bucket: str) -> None:
+        self._data = data / bucket
+        self._versions = versions / bucket
+
+    @property
+    def where(self) -> str:
+        return str(self._data)
+
+    def exists(self) -> bool:
+        return self._data.is_dir()
+
+    def _older(self, key: str) -> Path:
+        name = hashlib.sha256(key.encode()).hexdigest()
+        return self._versions / name[:2] / name[2:4] / name[4:6] / name
+
+    def _walk(self, prefix: str, start_after: str, limit: int | None) -> list[str]:
+        if not self.exists():
+            raise unreachable(self.where, "there is no such folder")
+        top = self._data / prefix.rpartition("/")[0]
+        found: list[str] = []
+        for folder, below, files in os.walk(top):
+            below[:] = [name for name in below if name != TEMPORARY]
+            base = Path(folder).relative_to(self._data)
+            for name in files:
+                key = (base / name).as_posix()
+                if key.startswith(prefix) and key > start_after:
+                    found.append(key)
+        return sorted(found)[:limit]
+
+    def _version(self, key: str, path: Path, version_id: str, latest: bool) -> Version:
+        marker = _attribute(path, "delete-marker") is not None
+        size = 0 if marker else path.lstat().st_size
+        return Version(key, version_id, latest, marker, size)
+
+    def versions(
+        self, prefix: str, start_after: str | None = None, limit: int | None = None
+    ) -> list[Version]:
+        found = []
+        for key in self._walk(prefix, start_after or "", limit):
+            path = self._data / key
+            current = (_attribute(path, "version-id") or b"null").decode("ascii", "replace")
+            found.append(self._version(key, path, current, True))
+            older = self._older(key)
+            names = sorted((entry.name for entry in older.iterdir()), reverse=True) if older.is_dir() else []
+            found += [self._version(key, older / name, name, False) for name in names if name != current]
+        return found
+
+    def _path(self, key: str, version_id: str | None) -> Path | None:
+        path = self._data / key
+        if version_id is not None and (_attribute(path, "version-id") or b"null") != version_id.encode():
+            path = self._older(key) / version_id
+        if not path.is_file() or path.is_symlink() or _attribute(path, "delete-marker") is not None:
+            return None
+        return path
+
+    def get(self, key: str, version_id: str | None = None) -> bytes:
+        path = self._path(key, version_id)
+        if path is None:
+            raise missing(key, self.where)
+        with path.open("rb") as file:
+            data = file.read(MAX_OBJECT_BYTES + 1)
+        if len(data) > MAX_OBJECT_BYTES:
+            raise too_large(key, path.stat().st_size)
+        return data
+
+    def head(self, key: str, version_id: str | None = None) -> ObjectHead | None:
+        path = self._path(key, version_id)
+        if path is None:
+            return None
+        lock = _json(_attribute(path, "object-retention"))
+        checksum = _json(_attribute(path, "checksums")).get("SHA256")
+        until, mode = lock.get("RetainUntilDate"), lock.get("Mode")
+        return ObjectHead(
+            version_id=(_attribute(path, "version-id") or b"null").decode("ascii", "replace"),
+            size=path.stat().st_size,
+            sha256=base64.b64decode(checksum).hex() if isinstance(checksum, str) else None,
+            mode=mode if isinstance(mode, str) else None,
+            retain_until=from_text(until) if isinstance(until, str) else None,
+        )
+
+    def put_new(self, key: str, data: bytes, retain_until: datetime) -> str:
+        raise read_only(self.where)
+
+    def lock(self, key: str, version_id: str, retain_until: datetime) -> None:
+        raise read_only(self.where)

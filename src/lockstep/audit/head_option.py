@@ -1,0 +1,41 @@
+"""A head that somebody kept elsewhere, as it is given on a command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from lockstep.audit.layout import MAX_SIZE
+from lockstep.audit.note import MAX_HEAD_BYTES, Head, NoteKey, open_note
+from lockstep.errors import UsageError
+
+_TEXT = re.compile(r"(0|[1-9][0-9]{0,9}):([0-9a-f]{64})")
+
+
+def read_head(text: str, keys: Sequence[NoteKey], origin: str) -> Head:
+    """`SIZE:ROOT` (as `up`, the stack output and CI print it), or a file with that or with a signed note.
+
+    Raises UsageError `audit.bad_head` for anything else; a signed note must verify.
+    """
+    match = _TEXT.fullmatch(text.strip())
+    if match is None:
+        try:
+            with Path(text).open("rb") as file:
+                data = file.read(MAX_HEAD_BYTES + 1)
+        except (OSError, ValueError):
+            raise _bad(text) from None
+        match = _TEXT.fullmatch(data.decode("utf-8", "replace").strip())
+        if match is None:
+            return open_note(data, keys, origin)
+    if int(match.group(1)) > MAX_SIZE:
+        raise _bad(text)
+    return Head(origin, int(match.group(1)), match.group(2))
+
+
+def _bad(text: str) -> UsageError:
+    return UsageError(
+        f"{text[:100]!r} is no head and no file with one",
+        code="audit.bad_head",
+        remedy="give SIZE:ROOT as `./lockstep up` printed it, or the file `checkpoint` of an export",
+    )

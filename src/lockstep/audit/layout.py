@@ -1,0 +1,69 @@
+"""Key names in the audit bucket, and their limits. One number has exactly one name.
+
+record/<ten digits>         one signed record, from 0
+head/<ten digits>           the signed head of a log of that size, from 1
+tile/<level>/<nnn>[.p/<w>]  256 hashes (or the first w) of a level, https://c2sp.org/tlog-tiles
+"""
+
+from __future__ import annotations
+
+import re
+
+DIGITS = 10
+MAX_SIZE = 10**DIGITS - 1
+RECORD_PREFIX = "record/"
+HEAD_PREFIX = "head/"
+TILE_PREFIX = "tile/"
+MAX_RECORD_BYTES = 64 * 1024
+TILE_HEIGHT = 8
+TILE_WIDTH = 1 << TILE_HEIGHT
+
+_NUMBERED = re.compile(r"(record|head)/([0-9]{10})")
+_TILE = re.compile(r"tile/(0|[1-9][0-9]?)/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")
+
+
+def record_key(index: int) -> str:
+    return f"{RECORD_PREFIX}{index:0{DIGITS}d}"
+
+
+def head_key(size: int) -> str:
+    return f"{HEAD_PREFIX}{size:0{DIGITS}d}"
+
+
+def number_of(key: str) -> int | None:
+    """The number in a record or head key; None when the key is not the one name of a number."""
+    match = _NUMBERED.fullmatch(key)
+    return int(match.group(2)) if match else None
+
+
+def tile_key(level: int, index: int, width: int) -> str:
+    """The key of tile `index` at `level`; `width` is 1..256, below 256 for a partial tile."""
+    groups = [f"{index % 1000:03d}"]
+    while index >= 1000:
+        index //= 1000
+        groups.append(f"x{index % 1000:03d}")
+    path = f"{TILE_PREFIX}{level}/{'/'.join(reversed(groups))}"
+    return path if width == TILE_WIDTH else f"{path}.p/{width}"
+
+
+def tile_of(key: str) -> tuple[int, int, int] | None:
+    """(level, index, width) of a tile key; None when it is not the one name of a tile."""
+    match = _TILE.fullmatch(key)
+    if match is None:
+        return None
+    index = int(match.group(2).replace("/", "").replace("x", ""))
+    found = int(match.group(1)), index, int(match.group(3) or TILE_WIDTH)
+    return found if tile_key(*found) == key else None
+
+
+def tiles_of(size: int) -> list[tuple[int, int, int]]:
+    """The (level, index, width) of the right edge: what an append that reached `size` has to write.
+
+    A level's last tile changes only when an entry was added to it.
+    """
+    found = []
+    level = 0
+    while (entries := size >> (TILE_HEIGHT * level)) and size % (1 << (TILE_HEIGHT * level)) == 0:
+        found.append((level, (entries - 1) // TILE_WIDTH, (entries - 1) % TILE_WIDTH + 1))
+        level += 1
+    return found

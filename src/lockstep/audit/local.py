@@ -1,0 +1,151 @@
+"""Where the audit log of a stack on this machine is, and the keys that belong to it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from lockstep.audit import history
+from lockstep.audit.bucket import Bucket, unreachable
+from lockstep.audit.folder import VersityFolder
+from lockstep.audit.log import Log
+from lockstep.audit.note import NoteKey
+from lockstep.audit.s3 import S3Bucket
+from lockstep.audit.versity import REGION
+from lockstep.canonical import canonical, parse
+from lockstep.errors import IntegrityError
+from lockstep.evidence.keys import LOCAL, Signer, Trust, load_trust
+from lockstep.paths import Paths, StackPaths
+
+BUCKET = "lockstep-audit"
+TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class BucketCredentials:
+    """How to reach the bucket of a stack. endpoint: `http://127.0.0.1:port`."""
+
+    endpoint: str
+    access: str
+    secret: str = field(repr=False)
+    bucket: str = BUCKET
+    region: str = REGION
+
+
+@dataclass(frozen=True)
+class LocalAudit:
+    """A stack's audit log on this machine. running: whether versitygw answers, or its folder is read."""
+
+    bucket: Bucket
+    log: Log
+    origin: str
+    trust: Trust
+    log_keys: tuple[NoteKey, ...]
+    history_dir: Path
+    running: bool
+
+
+def origin_of(stack: str) -> str:
+    return f"lockstep/{stack}"
+
+
+def credentials_file(stack: StackPaths) -> Path:
+    return stack.run / "audit.json"
+
+
+def write_credentials(stack: StackPaths, credentials: BucketCredentials) -> None:
+    """Write the file that only its owner can read, whole or not at all."""
+    path = credentials_file(stack)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".audit-")  # mkstemp gives mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(canonical(asdict(credentials)))
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_credentials(stack: StackPaths) -> BucketCredentials | None:
+    """What `write_credentials` wrote; None when it was never written.
+
+    Raises IntegrityError `audit.credentials_malformed` for a file that is something else.
+    """
+    path = credentials_file(stack)
+    try:
+        value = parse(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except IntegrityError:
+        value = None
+    names = {"endpoint", "access", "secret", "bucket", "region"}
+    if (
+        not isinstance(value, dict)
+        or set(value) != names
+        or not all(isinstance(one, str) for one in value.values())
+    ):
+        raise IntegrityError(
+            f"{path.name} of this stack cannot be read",
+            code="audit.credentials_malformed",
+            remedy="remove it and run `./lockstep up`, which writes it again",
+        )
+    return BucketCredentials(**value)
+
+
+def keys_of_log(trust: Trust, origin: str) -> tuple[NoteKey, ...]:
+    """The verifier keys of the people who may sign heads, under the log's name."""
+    keys = trust.keys_of("log").values()
+    return tuple(NoteKey(origin, key.public_bytes_raw()) for key in keys)
+
+
+def open_bucket(stack: StackPaths, *, write: bool, name: str = BUCKET) -> tuple[Bucket, bool] | None:
+    """The stack's bucket, and whether its server answers; None when there is no log yet (no data folder).
+
+    To read, the folder will do when the server is down. Raises Unavailable `audit.bucket_unreachable` when
+    writing needs a server that does not answer.
+    """
+    folder = VersityFolder(stack.bucket_data, stack.bucket_versions, name)
+    if not folder.exists():
+        return None
+    credentials = read_credentials(stack)
+    if credentials is not None:
+        served = S3Bucket(**asdict(credentials), timeout_s=TIMEOUT_S)
+        if served.answers():
+            return served, True
+    if write:
+        where = credentials.endpoint if credentials else folder.where
+        raise unreachable(where, "versitygw is not running")
+    return folder, False
+
+
+def open_local(
+    stack: str,
+    paths: Paths,
+    *,
+    write: bool = False,
+    environment: str = LOCAL,
+    bucket: str = BUCKET,
+    hint: int = 0,
+) -> LocalAudit | None:
+    """The audit log of a stack on this machine; None when it has none yet ("log: absent").
+
+    write: with the deployer's and the log's signing keys, through the running server only.
+    """
+    found = open_bucket(paths.stack(stack), write=write, name=bucket)
+    if found is None:
+        return None
+    opened, running = found
+    trust = load_trust(paths.policies, environment)
+    origin = origin_of(stack)
+    log_keys = keys_of_log(trust, origin)
+    signers: Mapping[str, Signer] = {}
+    if write:
+        signers = {role: Signer.load(paths.keys / f"{role}.pem") for role in ("deployer", "log")}
+    log = Log(opened, origin, signers.get("deployer"), signers.get("log"), trust, log_keys, hint=hint)
+    return LocalAudit(opened, log, origin, trust, log_keys, history.folder(paths.backend, stack), running)

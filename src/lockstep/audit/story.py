@@ -1,0 +1,63 @@
+"""The records as a story: intents and outcomes in pairs, and maps that follow from what went before."""
+
+from __future__ import annotations
+
+from lockstep.audit.problem import Findings
+from lockstep.audit.record import Record
+from lockstep.audit.state import State, carried, step
+
+_OUTCOME_MAPS = ("standing", "former", "barred", "promotion", "cell_intent")
+_CARRIED = {"outcome": _OUTCOME_MAPS, "rollback": ("barred",), "retry": ("barred",)}
+
+
+class Story:
+    """Folds records one by one and reports what does not follow. Ends at the first that cannot be read."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._told = True
+        self.state = State()
+        self.listings: list[Record] = []
+
+    def add(self, index: int, record: Record | None) -> None:
+        """The next record, None for one that does not verify: what follows it cannot be judged."""
+        if record is not None and record["history"]:
+            self.listings.append(record)
+        self._told = self._told and record is not None
+        if not self._told or record is None:
+            return
+        self._check_pair(record)
+        after = step(self.state, record)
+        expected = carried(after)
+        for name in _CARRIED.get(record.kind, ()):
+            if record[name] != expected[name]:
+                self._wrong(
+                    "fold_wrong", record, f"says {name} is {record[name]}, the log yields {expected[name]}"
+                )
+        self.state = after
+
+    def _wrong(self, what: str, record: Record, message: str) -> None:
+        text = f"record {record.index} ({record.kind}) {message}"
+        self._findings.add(f"audit.{what}", text, index=record.index)
+
+    def _check_pair(self, record: Record) -> None:
+        pending = self.state.open_intent
+        if record.kind == "intent":
+            if pending is not None:
+                message = f"was written while intent {pending.index} had no outcome"
+                self._wrong("outcome_wrong", record, message)
+            elif record["from"] != self.state.table:
+                self._wrong("fold_wrong", record, "starts from another table than the newest outcome left")
+        if record.kind == "outcome":
+            if pending is None or record["intent"] != pending.index:
+                self._wrong("outcome_wrong", record, f"closes intent {record['intent']}, which is not open")
+                return
+            repeated = [name for name in ("from", "to", "change") if record[name] != pending[name]]
+            if repeated:
+                message = f"does not repeat {', '.join(repeated)} of its intent {pending.index}"
+                self._wrong("outcome_wrong", record, message)
+            if record["result"] == "complete" and record["live"] not in (None, record["to"]):
+                self._wrong("outcome_wrong", record, "is complete, but the live table is not its target")
+            marks = pending["marked"] if record["result"] == "complete" else {}
+            if record["marked"] != marks:
+                self._wrong("outcome_wrong", record, "makes other standing marks than its intent announced")

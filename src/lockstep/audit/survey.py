@@ -1,0 +1,153 @@
+"""The first look of a verification: which objects there are, how they are locked, which heads are good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from lockstep.audit.bucket import COMPLIANCE, Bucket, Version
+from lockstep.audit.layout import (
+    HEAD_PREFIX,
+    RECORD_PREFIX,
+    TILE_PREFIX,
+    TILE_WIDTH,
+    head_key,
+    number_of,
+    record_key,
+    tile_key,
+    tile_of,
+    tiles_of,
+)
+from lockstep.audit.note import Head, NoteKey, open_note
+from lockstep.audit.problem import Findings
+from lockstep.errors import IntegrityError
+
+HASH_BYTES = 32
+
+
+@dataclass
+class Survey:
+    """objects: key -> its versions, newest first; heads: size -> the head, where it verifies."""
+
+    objects: dict[str, list[Version]]
+    heads: dict[int, Head] = field(default_factory=dict)
+    heads_found: int = 0
+    _tile: tuple[int, bytes] | None = None
+
+    @property
+    def size(self) -> int:
+        """The size of the newest head that verifies."""
+        return max(self.heads, default=0)
+
+    def original(self, key: str) -> Version | None:
+        """The version that was written first, which is the log's own; None when there is none."""
+        written = [version for version in self.objects.get(key, []) if not version.delete_marker]
+        return written[-1] if written else None
+
+    def head_name(self, size: int) -> str | None:
+        return head_key(size) if head_key(size) in self.objects else None
+
+    def records_beyond(self) -> list[int]:
+        """The indexes of the records that no good head covers."""
+        numbers = (number_of(key) for key in self.objects if key.startswith(RECORD_PREFIX))
+        return sorted(number for number in numbers if number is not None and number >= self.size)
+
+    def tile_entry(self, bucket: Bucket, index: int) -> bytes | None:
+        """The leaf hash of a record as the widest tile over it has it; None without such a tile."""
+        tile = index // TILE_WIDTH
+        if self._tile is None or self._tile[0] != tile:
+            width = min(TILE_WIDTH, self.size - tile * TILE_WIDTH)
+            version = self.original(tile_key(0, tile, width))
+            try:
+                data = bucket.get(version.key, version.version_id) if version else b""
+            except IntegrityError:
+                data = b""
+            self._tile = (tile, data)
+        start = index % TILE_WIDTH * HASH_BYTES
+        entry = self._tile[1][start : start + HASH_BYTES]
+        return entry if len(entry) == HASH_BYTES else None
+
+    def report_unexpected(self, tiles: set[str], findings: Findings) -> None:
+        """Step (0): names that are none, and tiles that no log of this size has."""
+        for key in self.objects:
+            numbered = number_of(key)
+            expected = key in tiles if key.startswith(TILE_PREFIX) and tile_of(key) else numbered is not None
+            if not expected or key == head_key(0):
+                findings.add("audit.foreign_object", f"{key} is no object of this log", key=key)
+
+
+def take_survey(
+    bucket: Bucket, origin: str, log_keys: Sequence[NoteKey], now: datetime, findings: Findings
+) -> Survey:
+    """Steps (0) to (3) of `verify.verify`."""
+    objects: dict[str, list[Version]] = {}
+    for version in bucket.versions(""):
+        objects.setdefault(version.key, []).append(version)
+    survey = Survey(objects)
+    for key in sorted(objects):
+        _check_versions(key, objects[key], findings)  # (1)
+    _open_heads(bucket, origin, log_keys, survey, findings)  # (3)
+    for key in sorted(objects):
+        _check_lock(bucket, survey, key, now, findings)  # (2)
+    return survey
+
+
+def _check_versions(key: str, versions: list[Version], findings: Findings) -> None:
+    index = number_of(key) if key.startswith(RECORD_PREFIX) else None
+    markers = sum(version.delete_marker for version in versions)
+    if markers:
+        message = f"{key} is hidden by a delete marker; what was written is still there below it"
+        findings.add("audit.delete_marker", message, index=index, key=key)
+    if len(versions) - markers > 1:
+        message = f"{key} has {len(versions) - markers} versions: someone wrote over it"
+        findings.add("audit.shadow_version", message, index=index, key=key)
+
+
+def _check_lock(bucket: Bucket, survey: Survey, key: str, now: datetime, findings: Findings) -> None:
+    version = survey.original(key)
+    number = number_of(key)
+    pending = {record_key(survey.size), *(tile_key(*tile) for tile in tiles_of(survey.size + 1))}
+    if version is None or key in pending:
+        return
+    found = bucket.head(key, version.version_id)
+    index = number if key.startswith(RECORD_PREFIX) else None
+    if found is None or found.mode != COMPLIANCE or found.retain_until is None:
+        findings.add("audit.unlocked", f"{key} has no COMPLIANCE lock", index=index, key=key)
+    elif found.retain_until <= now:
+        message = f"the lock of {key} ended at {found.retain_until:%Y-%m-%d %H:%M:%S} UTC"
+        findings.add("audit.lock_ended", message, index=index, key=key)
+
+
+def _open_heads(
+    bucket: Bucket, origin: str, log_keys: Sequence[NoteKey], survey: Survey, findings: Findings
+) -> None:
+    refused: list[tuple[str, IntegrityError]] = []
+    numbers = {number_of(key): key for key in survey.objects if key.startswith(HEAD_PREFIX)}
+    for number in sorted(number for number in numbers if number):
+        version = survey.original(numbers[number])
+        survey.heads_found += 1
+        if version is None:
+            continue
+        try:
+            head = open_note(bucket.get(version.key, version.version_id), log_keys, origin)
+        except IntegrityError as error:
+            refused.append((version.key, error))
+            continue
+        if head.size == number:
+            survey.heads[number] = head
+        else:
+            message = f"{version.key} holds the head of size {head.size}"
+            findings.add("audit.head_inconsistent", message, key=version.key)
+    _report_heads(survey, refused, findings)
+
+
+def _report_heads(survey: Survey, refused: list[tuple[str, IntegrityError]], findings: Findings) -> None:
+    if not survey.heads and refused:
+        # Another key or origin refuses every head alike: say it once, about the newest.
+        refused = refused[-1:]
+    for key, error in refused:
+        findings.add(error.code, f"{key}: {error.message}", key=key)
+    for size in range(1, survey.size):
+        if survey.original(head_key(size)) is None:
+            findings.add("audit.head_missing", f"{head_key(size)} is gone", key=head_key(size))

@@ -1,0 +1,209 @@
+"""Verification: everything recomputed from what lies in the bucket, by rules alone.
+
+Shares the format with the writer (`layout`, `note`, `record`, `state`) and nothing that builds or reads
+the tree. Works on a running bucket, on its data folder and on an export, with everything else stopped.
+The keys and the origin come from the reader, never from the log. What a log alone cannot show is a cut
+tail: give a head that was kept elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from lockstep.audit import history
+from lockstep.audit.bucket import Bucket
+from lockstep.audit.layout import record_key
+from lockstep.audit.note import Head, NoteKey
+from lockstep.audit.problem import Findings, Report
+from lockstep.audit.recompute import Recomputed, leaf
+from lockstep.audit.record import Record, RecordTrust, open_record
+from lockstep.audit.story import Story
+from lockstep.audit.survey import Survey, take_survey
+from lockstep.errors import IntegrityError
+
+Progress = Callable[[int, int], None]
+
+
+def verify(
+    bucket: Bucket,
+    origin: str,
+    trust: RecordTrust,
+    log_keys: Sequence[NoteKey],
+    *,
+    head: Head | None = None,
+    history_dir: Path | None = None,
+    now: datetime,
+    progress: Progress | None = None,
+) -> Report:
+    """Verify a whole log and say everything that is wrong with it, each problem naming its object.
+
+    head: one kept elsewhere, which the log must contain; history_dir: Pulumi's history files to compare
+    with what the records list; now: for locks that have ended; progress: called with (done, of).
+    Raises Unavailable when the bucket cannot be read; what is wrong in it is never raised but reported.
+
+    (0) list every version of every key; a key must be the one name of a record, head or tile
+    (1) one version and no delete marker for each key
+    (2) each object is locked in COMPLIANCE mode (what a dead writer left beyond the head is not yet)
+    (3) each head has a good signature of a log key, the right origin, and the size of its name
+    (4) each record up to the newest head is there, and its bytes give the root of every head
+    (5) each record is canonical, signed by a deployer, and says its own index and origin
+    (6) each tile that an append of any size wrote is there and follows from the records
+    (7) beyond the newest head: nothing, or one verified record that the next writer completes
+    (8) the head kept elsewhere is one of this log's
+    (9) each outcome closes the open intent and carries what the records before it yield
+    (10) each history file that a record lists is there with the same bytes
+    """
+    findings = Findings()
+    survey = take_survey(bucket, origin, log_keys, now, findings)  # (0) (1) (2) (3)
+    if survey.size == 0 and survey.heads_found:
+        return Report(0, Recomputed().root().hex(), tuple(findings.problems), tuple(findings.notes))
+    walk = _Walk(bucket, origin, trust, survey, findings)
+    for index in range(survey.size):
+        walk.record(index)  # (4) (5) (6) (9)
+        if progress is not None:
+            progress(index + 1, survey.size)
+    walk.beyond()  # (7)
+    if head is not None:
+        walk.compare(head)  # (8)
+    survey.report_unexpected(walk.tiles_seen, findings)
+    if history_dir is not None:
+        _compare_history(walk.story, history_dir, findings)  # (10)
+    newest = survey.heads[survey.size].root if survey.size else Recomputed().root().hex()
+    return Report(survey.size, newest, tuple(findings.problems), tuple(findings.notes))
+
+
+class _Walk:
+    """One pass over the records, from the first to what lies beyond the newest head."""
+
+    def __init__(
+        self, bucket: Bucket, origin: str, trust: RecordTrust, survey: Survey, findings: Findings
+    ) -> None:
+        self._bucket = bucket
+        self._origin = origin
+        self._trust = trust
+        self._survey = survey
+        self._findings = findings
+        self._tree = Recomputed()
+        self._roots: dict[int, str] = {0: self._tree.root().hex()}
+        self.story = Story(findings)
+        self.tiles_seen: set[str] = set()
+
+    def record(self, index: int) -> None:
+        """Steps (4), (5), (6) and (9) for one record."""
+        key = record_key(index)
+        data = self._read(key)
+        committed = self._committed(index)
+        found = leaf(data) if data is not None else None
+        if data is None:
+            self._findings.add(
+                "audit.record_missing", f"record {index} ({key}) is gone", index=index, key=key
+            )
+        elif committed is not None and found != committed and self._fits(committed, index):
+            self._findings.add(
+                "audit.changed_byte",
+                f"record {index} ({key}) is not the record that was signed over: its bytes were changed",
+                index=index,
+                key=key,
+            )
+            found, data = committed, None
+        self._grow(found or committed or leaf(b""), index)
+        self.story.add(index, self._open(index, data) if data is not None else None)
+
+    def _committed(self, index: int) -> bytes | None:
+        """The leaf hash of a record as its tile has it, to tell a changed record from a changed head."""
+        return self._survey.tile_entry(self._bucket, index)
+
+    def _fits(self, committed: bytes, index: int) -> bool:
+        """Whether the heads were signed over this leaf hash rather than over what lies there now."""
+        head = self._survey.heads.get(index + 1)
+        return head is None or self._tree.root_with(committed).hex() == head.root
+
+    def _read(self, key: str) -> bytes | None:
+        version = self._survey.original(key)
+        if version is None:
+            return None
+        try:
+            return self._bucket.get(key, version.version_id)
+        except IntegrityError as error:
+            self._findings.add(error.code, error.message, key=key)
+            return None
+
+    def _grow(self, leaf_hash: bytes, index: int) -> None:
+        for key, expected in self._tree.add(leaf_hash):
+            self.tiles_seen.add(key)
+            if self._read(key) != expected:
+                there = "does not follow from the records" if self._survey.original(key) else "is gone"
+                self._findings.add("audit.tile_wrong", f"{key} {there}", index=index, key=key)
+        size = self._tree.size
+        self._roots[size] = self._tree.root().hex()
+        head = self._survey.heads.get(size)
+        if head is not None and head.root != self._roots[size]:
+            self._findings.add(
+                "audit.head_inconsistent",
+                f"{head.size} records give the root {self._roots[size][:16]}..., "
+                f"the head of that size was signed over {head.root[:16]}...",
+                index=index,
+                key=self._survey.head_name(size),
+            )
+
+    def _open(self, index: int, data: bytes) -> Record | None:
+        key = record_key(index)
+        try:
+            return open_record(data, index, self._origin, self._trust)
+        except IntegrityError as error:
+            code = "audit.wrong_key" if error.code.startswith("evidence.") else error.code
+            self._findings.add(code, f"record {index}: {error.message}", index=index, key=key)
+            return None
+
+    def beyond(self) -> None:
+        """Step (7)."""
+        for index in self._survey.records_beyond():
+            key = record_key(index)
+            first = index == self._survey.size
+            data = self._read(key)
+            if first and data is not None and self._open(index, data) is not None:
+                self._findings.add(
+                    "audit.pending",
+                    f"record {index} is written and not yet covered by a head; the next writer completes it",
+                    index=index,
+                    key=key,
+                )
+                self.tiles_seen |= {name for name, _ in self._tree.add(leaf(data))}
+            elif not first:
+                self._findings.add(
+                    "audit.pending_many",
+                    f"record {index} lies beyond the newest head ({self._survey.size}): heads are gone",
+                    index=index,
+                    key=key,
+                )
+
+    def compare(self, head: Head) -> None:
+        """Step (8)."""
+        if head.size > self._survey.size:
+            self._findings.add(
+                "audit.cut_tail",
+                f"the log had {head.size} records when the given head was signed; "
+                f"now it ends after {self._survey.size}: records {self._survey.size} to {head.size - 1} "
+                "are cut off",
+                index=self._survey.size,
+                key=record_key(self._survey.size),
+            )
+        elif self._roots[head.size] != head.root:
+            self._findings.add(
+                "audit.head_inconsistent",
+                f"the first {head.size} records are not those of the given head: this is another history",
+                key=self._survey.head_name(head.size),
+            )
+
+
+def _compare_history(story: Story, history_dir: Path, findings: Findings) -> None:
+    for record in story.listings:
+        for name, what in history.changed(history_dir, record["history"]):
+            findings.add(
+                "audit.history_edited",
+                f"the history file {name}, listed by record {record.index}, {what}",
+                index=record.index,
+                key=name,
+            )

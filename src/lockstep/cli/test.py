@@ -1,0 +1,70 @@
+"""`./lockstep test`: what CI runs, in one command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from lockstep.cli.output import say
+from lockstep.paths import here
+from lockstep.toolchain import Toolchain, ensure
+
+
+def _python(root: Path, *arguments: str) -> bool:
+    """Run a module of this environment in the checkout; its output goes straight through."""
+    return subprocess.run([sys.executable, "-m", *arguments], cwd=root, check=False).returncode == 0
+
+
+def _policies(toolchain: Toolchain, folder: Path) -> bool:
+    from lockstep.gate import policy_checks
+
+    results = policy_checks.run(toolchain.opa, folder)
+    for result in results:
+        click.echo(str(result))
+    return bool(results) and all(result.ok for result in results)
+
+
+def _timed(name: str, check: Callable[[], bool]) -> bool:
+    click.echo(f"== {name}", err=True)
+    start = time.monotonic()
+    passed = check()
+    verdict = "passed" if passed else "FAILED"
+    click.echo(f"== {name}: {verdict} in {time.monotonic() - start:.1f} s", err=True)
+    return passed
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--fast", is_flag=True, help="Leave out the tests that bring up whole stacks (marker e2e).")
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+def command(fast: bool, pytest_arguments: Sequence[str]) -> None:
+    """Run every check and test, as CI does.
+
+    Lint, format, types, policies, then pytest, whose summary comes last. All are run even if one
+    fails; the exit code is 1 if any did.
+
+    \b
+    Examples:
+      ./lockstep test
+      ./lockstep test --fast
+      ./lockstep test -- tests/unit -k weights
+    """
+    root, toolchain = here().root, ensure(say)
+    marker = ["-m", "not e2e"] if fast else []
+    checks: dict[str, Callable[[], bool]] = {
+        "ruff check": lambda: _python(root, "ruff", "check", "."),
+        "ruff format": lambda: _python(root, "ruff", "format", "--check", "."),
+        "mypy": lambda: _python(root, "mypy"),
+        "policies": lambda: _policies(toolchain, here().policies),
+    }
+    failed = [name for name, check in checks.items() if not _timed(name, check)]
+    if failed:
+        say(f"== failed before the tests: {', '.join(failed)}")
+    say("== pytest")
+    sys.stderr.flush()
+    passed = _python(root, "pytest", *marker, *pytest_arguments)
+    sys.exit(0 if passed and not failed else 1)

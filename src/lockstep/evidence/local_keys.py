@@ -1,0 +1,35 @@
+"""The keys of one checkout: what the environment `local` signs with, and the file that trusts them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lockstep import canonical
+from lockstep.evidence.signer import LOCAL, ROLES, Signer
+from lockstep.paths import Paths
+from lockstep.release.files import locked, write_whole
+
+
+def ensure_local_keys(paths: Paths) -> None:
+    """Make what the environment `local` signs with: a key for each role, and the file that trusts them.
+
+    A key that is there is kept; the trust file is written again when it does not list exactly these keys.
+    Private keys have mode 0600. Safe to call from two processes at once, and again after a kill.
+    """
+    paths.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+    paths.local_trust.parent.mkdir(parents=True, exist_ok=True)
+    with locked(paths.keys / ".lock"):
+        signers = {role: _ensure_key(paths.keys / f"{role}.pem") for role in ROLES}
+        people = {
+            f"{LOCAL}-{role}": {"roles": [role], "keys": {signer.keyid: signer.public_pem}}
+            for role, signer in signers.items()
+        }
+        wanted = canonical.canonical({"environment": LOCAL, "people": people})
+        if not paths.local_trust.is_file() or paths.local_trust.read_bytes() != wanted:
+            write_whole(paths.local_trust, wanted)
+
+
+def _ensure_key(path: Path) -> Signer:
+    if not path.exists():
+        write_whole(path, Signer.generate().private_pem())
+    return Signer.load(path)

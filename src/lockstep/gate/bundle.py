@@ -1,0 +1,101 @@
+"""The policies of a checkout as one signed OPA bundle.
+
+What is judged by is read once: the revision is the digest of exactly the bytes that go into the bundle.
+Rego files keep their paths; everything else becomes `data.settings`:
+
+    environments        policies/data/rules.json, only the environments that this bundle may judge
+    expected            policies/data/expected.json, the codes of all rules
+    input_schema        policies/schema/input.json
+    environment_schema  policies/schema/environment.json
+    revision            so that each answer says which bundle gave it
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lockstep import canonical
+from lockstep.errors import IntegrityError, Unavailable
+
+RULES = "data/rules.json"
+EXPECTED = "data/expected.json"
+INPUT_SCHEMA = "schema/input.json"
+ENVIRONMENT_SCHEMA = "schema/environment.json"
+
+
+@dataclass(frozen=True)
+class Policies:
+    """The policy files as they were read: path below policies/ -> bytes. tests: the `_test.rego` files."""
+
+    files: Mapping[str, bytes]
+    tests: Mapping[str, bytes]
+
+    @classmethod
+    def read(cls, policies_dir: Path) -> Policies:
+        """Raises Unavailable `gate.policies_missing` where files are missing."""
+        try:
+            rego = {
+                str(path.relative_to(policies_dir)): path.read_bytes()
+                for path in policies_dir.rglob("*.rego")
+            }
+            data = {
+                name: (policies_dir / name).read_bytes()
+                for name in (RULES, EXPECTED, INPUT_SCHEMA, ENVIRONMENT_SCHEMA)
+            }
+        except OSError as error:
+            raise Unavailable(
+                f"the policies cannot be read: {error.strerror} ({error.filename})",
+                code="gate.policies_missing",
+                remedy="restore the folder policies/ from git",
+            ) from None
+        tests = {name: text for name, text in rego.items() if name.endswith("_test.rego")}
+        return cls({name: text for name, text in {**rego, **data}.items() if name not in tests}, tests)
+
+    @property
+    def revision(self) -> str:
+        """`checkout:<16 hex>`: equal files, equal revision, whatever the environment."""
+        named = {name: canonical.digest(text) for name, text in self.files.items()}
+        return "checkout:" + canonical.digest_of(named).removeprefix("sha256:")[:16]
+
+    def json(self, name: str) -> Any:
+        try:
+            return canonical.parse(self.files[name])
+        except IntegrityError as error:
+            raise IntegrityError(
+                f"policies/{name}: {error.message}", code="gate.policies_malformed", remedy="mend that file"
+            ) from None
+
+    def settings(self, environment: str | None) -> dict[str, Any]:
+        """`data.settings` of a bundle for one environment (an unknown one judges nothing), or for all."""
+        rules = self.json(RULES)
+        known = {name: rules[name] for name in rules if environment in (None, name)}
+        return {
+            "environments": known,
+            "expected": self.json(EXPECTED),
+            "input_schema": self.json(INPUT_SCHEMA),
+            "environment_schema": self.json(ENVIRONMENT_SCHEMA),
+            "revision": self.revision,
+        }
+
+    def stage(self, folder: Path, *, environment: str | None = None, tests: bool = False) -> None:
+        """Write the bundle's files below `folder`, which must be empty."""
+        rego = {name: text for name, text in self.files.items() if name.endswith(".rego")}
+        for name, text in (rego | dict(self.tests) if tests else rego).items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text)
+        (folder / "data.json").write_text(json.dumps({"settings": self.settings(environment)}))
+
+
+def probation_seconds(policies_dir: Path, environment: str) -> float | None:
+    """How long a probation lasts, to say when asking is worth it; None for an unknown environment.
+
+    OPA alone decides whether it is over.
+    """
+    rules = Policies.read(policies_dir).settings(environment)["environments"]
+    value: float | None = rules.get(environment, {}).get("probation_seconds")
+    return value

@@ -1,0 +1,94 @@
+"""An Envoy's admin port: the questions asked there, and what is wrong when it does not answer."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any
+
+from lockstep.errors import Unavailable
+from lockstep.local.envoy import LOOPBACK
+
+Json = dict[str, Any]
+Address = tuple[str, int]
+_TIMEOUT_S = 5.0
+_REJECTED = r"^(http\.gateway\.rds\.lockstep|cluster_manager\.cds)\.update_(rejected|failure)$"
+
+
+def is_ready(admin_port: int) -> bool:
+    """Whether an Envoy answers on this admin port and takes requests."""
+    try:
+        return get(admin_port, "/ready")[0] == 200
+    except Unavailable:
+        return False
+
+
+def read_clusters(admin_port: int) -> dict[str, Address]:
+    """Cluster name -> address of the clusters that a gateway has in force, file-given ones only."""
+    found = {}
+    for config in dump(admin_port, "dynamic_active_clusters"):
+        cluster = config["cluster"]
+        for group in cluster.get("load_assignment", {}).get("endpoints", []):
+            for endpoint in group["lb_endpoints"]:
+                address = endpoint["endpoint"]["address"]["socket_address"]
+                found[str(cluster["name"])] = (str(address["address"]), int(address["port_value"]))
+    return found
+
+
+def rejections(admin_port: int) -> int:
+    """How many file updates this gateway has refused since it started."""
+    stats = ask(admin_port, f"/stats?format=json&filter={_REJECTED}", "stats")
+    return sum(int(stat["value"]) for stat in stats if "value" in stat)
+
+
+def dump(admin_port: int, resource: str) -> list[Json]:
+    """One kind of resource from Envoy's /config_dump; empty when it has none."""
+    return ask(admin_port, f"/config_dump?resource={resource}", "configs")
+
+
+def ask(admin_port: int, path: str, key: str) -> list[Json]:
+    """The list under `key` of a JSON answer; empty for a 404, which is Envoy's "there is none".
+
+    Raises Unavailable `route.gateway_silent` or `route.gateway_odd`.
+    """
+    status, body = get(admin_port, path)
+    if status == 404:
+        return []
+    try:
+        answer = json.loads(body) if status == 200 else None
+    except ValueError:
+        answer = None
+    found = answer.get(key, []) if isinstance(answer, dict) else None
+    if not isinstance(found, list):
+        text = body[:200].decode(errors="replace")
+        raise odd(whose(admin_port), f"it answers {status} {text!r}")
+    return found
+
+
+def get(admin_port: int, path: str) -> tuple[int, bytes]:
+    """Status and body. Raises Unavailable `route.gateway_silent`."""
+    connection = http.client.HTTPConnection(LOOPBACK, admin_port, timeout=_TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise Unavailable(
+            f"{whose(admin_port)} does not answer: {error}",
+            code="route.gateway_silent",
+            remedy="run `./lockstep up`, which starts what is down",
+        ) from None
+    finally:
+        connection.close()
+
+
+def whose(admin_port: int) -> str:
+    return f"the gateway on admin port {admin_port}"
+
+
+def odd(gateway: str, what: str) -> Unavailable:
+    return Unavailable(
+        f"{gateway} is not as Lockstep made it: {what}",
+        code="route.gateway_odd",
+        remedy="see who edited its files, then run `./lockstep up` with the recorded table",
+    )

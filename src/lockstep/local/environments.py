@@ -1,0 +1,183 @@
+"""Serving environments: one for each lock file, made from exactly that file, shared by all checkouts.
+
+An environment is built beside its place, gets its marker last and is then renamed into place. So
+one that is there is whole, and a build that was killed leaves nothing that looks like one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstep.errors import DeadlineExceeded, IntegrityError, LockstepError, Unavailable
+from lockstep.local.lock import locked
+
+MARKER = "lockstep-lock.json"
+"""Read again by every service when it starts (`lockstep.serving.startup`)."""
+
+BUILD_SECONDS = 900
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start a service: its command line and its whole environment."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+
+
+def launch(python: Path, bundle: Path, home: Path, options: Mapping[str, str]) -> Launch:
+    """The command for a service that runs nothing but its release and its environment.
+
+    python: from `ensure`; bundle: folder of the release; home: a folder of its own for what BentoML
+    writes; options: `release`, `slot`, `region`, `model`, `port`, `runtime`.
+    """
+    # -B: bytecode beside the release's code would make the bundle hold more than its manifest names;
+    # -P and -s: neither the working directory nor the user's site-packages can take a module's place.
+    command = [str(python), "-B", "-P", "-s", "-m", "lockstep.serving", "--bundle", str(bundle)]
+    for name, value in options.items():
+        command += [f"--{name}", value]
+    environment = {
+        "PATH": os.defpath,
+        "PYTHONPATH": str(bundle),
+        "PYTHONUNBUFFERED": "1",
+        "BENTOML_HOME": str(home),
+        "BENTOML_DO_NOT_TRACK": "True",
+        # Without these each service keeps a thread pool and a heap for every core.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MALLOC_ARENA_MAX": "2",
+    }
+    return Launch(tuple(command), environment)
+
+
+def ensure(lock: bytes, *, cache: Path, uv: Path, python: Path, progress: Progress = lambda _: None) -> Path:
+    """The python of the environment made from `lock` (a requirements file with hashes), built if missing.
+
+    cache: the folder that holds environments; uv, python: programs, and python decides the version.
+    Raises IntegrityError `environment.hash_mismatch` naming the package, LockstepError
+    `environment.build_failed` with uv's last lines, Unavailable `environment.no_program`,
+    DeadlineExceeded `environment.deadline` and `lock.held`.
+    """
+    digest = "sha256:" + hashlib.sha256(lock).hexdigest()
+    version = _version(python)
+    folder = cache / f"{digest[7:23]}-py{version}"
+    if _is_made_from(folder, digest):
+        return folder / "bin" / "python"
+    with locked(folder.parent / f"{folder.name}.lock", deadline_s=BUILD_SECONDS):
+        if not _is_made_from(folder, digest):
+            _sweep(folder)
+            progress(f"making the serving environment {folder.name}")
+            _build(lock, digest, folder, uv, python)
+    return folder / "bin" / "python"
+
+
+def _is_made_from(folder: Path, digest: str) -> bool:
+    try:
+        marker = json.loads((folder / MARKER).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return marker == {"digest": digest} and os.access(folder / "bin" / "python", os.X_OK)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed build left, and an environment whose marker is not its own. Under the lock."""
+    for left in folder.parent.glob(f"{folder.name}.building-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    if folder.exists():
+        aside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.building-", dir=folder.parent))
+        folder.rename(aside / "old")
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _build(lock: bytes, digest: str, folder: Path, uv: Path, python: Path) -> None:
+    work = Path(tempfile.mkdtemp(prefix=f"{folder.name}.building-", dir=folder.parent))
+    try:
+        env, requirements = work / "env", work / "requirements.txt"
+        requirements.write_bytes(lock)
+        _uv(uv, "venv", "--relocatable", "--python", str(python), str(env))
+        # Compiled now, because a service never writes bytecode; no builds, because a build runs
+        # code that no hash covers.
+        _uv(
+            uv, "pip", "sync", "--require-hashes", "--no-build", "--compile-bytecode",
+            "--python", str(env / "bin" / "python"), str(requirements),
+        )  # fmt: skip
+        with (env / MARKER).open("w") as marker:
+            json.dump({"digest": digest}, marker)
+            marker.flush()
+            os.fsync(marker.fileno())
+        env.rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _version(python: Path) -> str:
+    """`3.11` of an interpreter."""
+    program = "import sys; sys.stdout.write('%d.%d' % sys.version_info[:2])"
+    return _run([str(python), "-I", "-S", "-c", program])
+
+
+def _uv(uv: Path, *arguments: str) -> None:
+    _run([str(uv), "--no-config", "--no-progress", *arguments])
+
+
+def _run(command: Sequence[str]) -> str:
+    """Run a program to its end; what it said on stdout. Its children end with it."""
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    try:
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Unavailable(
+            f"cannot run {Path(command[0]).name}: {error.strerror}",
+            code="environment.no_program",
+            remedy="run `./lockstep doctor`",
+        ) from None
+    try:
+        out, err = process.communicate(timeout=BUILD_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise DeadlineExceeded(
+            f"making the serving environment took over {BUILD_SECONDS} s",
+            code="environment.deadline",
+            remedy="see whether the package registry answers, and run the command again",
+        ) from None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if process.returncode != 0:
+        raise _failure(err)
+    return out
+
+
+def _failure(said: str) -> LockstepError:
+    found = re.search(r"Hash mismatch for `([^`]+)`", said)
+    if found:
+        return IntegrityError(
+            f"{found[1]} is not the package that the lock file names: its hash differs",
+            code="environment.hash_mismatch",
+            remedy="do not use this release; a lock file and its packages never change",
+        )
+    return LockstepError(
+        "the serving environment cannot be made: " + " | ".join(said.strip().splitlines()[-6:]),
+        code="environment.build_failed",
+        remedy="see whether the package registry answers, and run the command again",
+    )

@@ -1,0 +1,94 @@
+"""HTTPRoute filters as Envoy's: rewrite, mirror, header changes. Pure; refuses what it does not know."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from lockstep.errors import LockstepError, UsageError
+
+Backends = Mapping[str, tuple[str, int]]
+Json = dict[str, Any]
+
+
+def add_filter(one: Json, prefix: str, backends: Backends, at: str, forward: Json, modifiers: Json) -> None:
+    """Add one HTTPRoute filter to the forward action or to the route's header changes."""
+    kind = one.get("type")
+    if kind == "URLRewrite":
+        only(one, {"type", "urlRewrite"}, at)
+        forward |= _rewrite(one["urlRewrite"], prefix, f"{at}.urlRewrite")
+    elif kind == "RequestMirror":
+        only(one, {"type", "requestMirror"}, at)
+        forward.setdefault("request_mirror_policies", []).append(
+            _mirror(one["requestMirror"], backends, f"{at}.requestMirror")
+        )
+    elif kind in ("RequestHeaderModifier", "ResponseHeaderModifier"):
+        field = f"{kind[0].lower()}{kind[1:]}"
+        only(one, {"type", field}, at)
+        side = "request" if kind.startswith("Request") else "response"
+        for key, value in _headers(one[field], side, f"{at}.{field}").items():
+            modifiers[key] = modifiers.get(key, []) + value
+    else:
+        raise unsupported(f"{at}.type", kind)
+
+
+def _rewrite(rewrite: Json, prefix: str, at: str) -> Json:
+    only(rewrite, {"path"}, at)
+    path = rewrite["path"]
+    only(path, {"type", "replacePrefixMatch"}, f"{at}.path")
+    if path.get("type") != "ReplacePrefixMatch":
+        raise unsupported(f"{at}.path.type", path.get("type"))
+    new = str(path["replacePrefixMatch"]).rstrip("/")
+    if new:
+        return {"prefix_rewrite": new}
+    # A plain prefix rewrite to "/" would make "//" of what follows (envoyproxy/envoy issue 26055).
+    pattern = "^" + re.escape(prefix.rstrip("/")) + "/*"
+    return {"regex_rewrite": {"pattern": {"regex": pattern}, "substitution": "/"}}
+
+
+def _mirror(mirror: Json, backends: Backends, at: str) -> Json:
+    only(mirror, {"backendRef", "percent"}, at)
+    name = mirror["backendRef"]["name"]
+    if name not in backends:
+        raise no_backend(name, at)
+    policy: Json = {"cluster": name}
+    if "percent" in mirror:
+        policy["runtime_fraction"] = {"default_value": {"numerator": mirror["percent"]}}
+    return policy
+
+
+def _headers(change: Json, side: str, at: str) -> Json:
+    only(change, {"set", "add", "remove"}, at)
+    actions = {"set": "OVERWRITE_IF_EXISTS_OR_ADD", "add": "APPEND_IF_EXISTS_OR_ADD"}
+    added = [
+        {"header": {"key": header["name"], "value": header["value"]}, "append_action": action}
+        for key, action in actions.items()
+        for header in change.get(key, [])
+    ]
+    result: Json = {f"{side}_headers_to_add": added} if added else {}
+    if change.get("remove"):
+        result[f"{side}_headers_to_remove"] = list(change["remove"])
+    return result
+
+
+def only(value: Json, known: set[str], at: str) -> None:
+    for key in value:
+        if key not in known:
+            raise unsupported(f"{at}.{key}".lstrip("."), value[key])
+
+
+def unsupported(at: str, value: object) -> UsageError:
+    return UsageError(
+        f"{at}: {value!r} is not something that the local gateway can do",
+        code="route.unsupported",
+        remedy="remove it from the route; nothing was changed",
+    )
+
+
+def no_backend(name: str, at: str) -> LockstepError:
+    return LockstepError(
+        f"{at}: no service {name} is declared, and the route would send traffic to it",
+        code="route.no_backend",
+        remedy="bring the service up first, or give its share to the other slot",
+    )

@@ -1,0 +1,1 @@
+"""Releases: immutable, content-addressed bundles of a model. Named by the digest of their OCI manifest."""

@@ -1,0 +1,57 @@
+"""A batch body to one array, within limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockstep.serving.limits import LIMITS, Limits
+from lockstep.serving.refusal import Refused
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def parse(
+    body: bytes, from_rows: Callable[[object], NDArray[np.float32]], limits: Limits = LIMITS
+) -> NDArray[np.float32]:
+    """`{"instances": [...]}` as float32 [N, *shape], N from 1 to `limits.instances`.
+
+    from_rows: the release's own check and conversion of one instance; its ValueError is a refusal.
+    Raises Refused (400): `serving.bad_json`, `serving.bad_instances`, `serving.too_many_instances`.
+    """
+    try:
+        document = json.loads(body, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise Refused("the body is not JSON", code="serving.bad_json", status=400) from None
+    if not isinstance(document, dict) or set(document) != {"instances"}:
+        raise _bad('the body must be {"instances": [...]} and nothing else')
+    rows = document["instances"]
+    if not isinstance(rows, list) or not rows:
+        raise _bad("instances must be a list with at least one array")
+    if len(rows) > limits.instances:
+        raise Refused(
+            f"{len(rows)} instances in one request; the limit is {limits.instances}",
+            code="serving.too_many_instances",
+            status=400,
+        )
+    try:
+        array = np.asarray(rows)
+    except (ValueError, TypeError, OverflowError):
+        raise _bad("the instances do not all have the same shape") from None
+    # Strings, booleans and nulls become arrays too, and "1" would then pass for a number.
+    if array.dtype.kind not in "iuf":
+        raise _bad("the instances must hold numbers, all of one shape")
+    try:
+        return np.stack([from_rows(row) for row in array])
+    except ValueError as error:
+        raise _bad(str(error)) from None
+
+
+def _bad(message: str) -> Refused:
+    return Refused(message, code="serving.bad_instances", status=400)

@@ -1,0 +1,115 @@
+"""A release's weights as a function from a batch to probabilities. One class a runtime.
+
+No weights are unpickled: ONNX is protobuf, safetensors is a table of numbers. torch is imported
+only when asked for, because it costs several hundred MB.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockstep.errors import IntegrityError, Unavailable, UsageError
+
+Floats = NDArray[np.float32]
+
+RUNTIMES = ("onnx", "torch")
+
+THREADS = 1
+"""Threads in one run of a model: several services share a machine."""
+
+
+class Model(Protocol):
+    def __call__(self, batch: Floats) -> Floats:
+        """Probabilities float32 [N, classes] for float32 [N, *shape]. Safe to call from several threads."""
+
+
+class OnnxModel:
+    def __init__(self, onnx: bytes) -> None:
+        """Raises IntegrityError `serving.bad_model` for bytes that ONNX Runtime cannot load."""
+        import onnxruntime
+        from onnxruntime.capi.onnxruntime_pybind11_state import (
+            Fail,
+            InvalidArgument,
+            InvalidGraph,
+            InvalidProtobuf,
+        )
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = THREADS
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.enable_cpu_mem_arena = False
+        options.log_severity_level = 3
+        try:
+            # From bytes, so that a model cannot name other files to read.
+            self._session = onnxruntime.InferenceSession(
+                onnx, sess_options=options, providers=["CPUExecutionProvider"]
+            )
+        except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf) as error:
+            raise IntegrityError(
+                f"ONNX Runtime cannot load model.onnx: {str(error).splitlines()[0]}",
+                code="serving.bad_model",
+                remedy="build the release again",
+            ) from None
+        self._input = self._session.get_inputs()[0].name
+        self._output = self._session.get_outputs()[0].name
+
+    def __call__(self, batch: Floats) -> Floats:
+        answer: Floats = self._session.run([self._output], {self._input: batch})[0]
+        return answer
+
+
+class TorchModel:
+    def __init__(self, network: ModuleType, weights: Path) -> None:
+        """network: the release's network.py; its `load` takes exactly the tensors of model.safetensors.
+
+        Raises IntegrityError `serving.bad_model` where they are another network's.
+        """
+        import torch
+
+        torch.set_num_threads(THREADS)
+        self._torch = torch
+        try:
+            self._network = network.load(weights)
+        except (KeyError, RuntimeError) as error:
+            raise IntegrityError(
+                f"network.py cannot take the tensors of model.safetensors: {str(error).splitlines()[0]}",
+                code="serving.bad_model",
+                remedy="build the release again",
+            ) from None
+
+    def __call__(self, batch: Floats) -> Floats:
+        with self._torch.inference_mode():
+            answer: Floats = self._network(self._torch.from_numpy(batch)).numpy()
+        return answer
+
+
+def check_runtime(runtime: str) -> None:
+    """Refuse, before anything is loaded, what cannot run here.
+
+    Raises Unavailable `serving.needs_gpu`, UsageError `serving.unknown_runtime`.
+    """
+    if runtime == "tensorrt":
+        missing = []
+        if not Path("/dev/nvidiactl").exists():
+            missing.append("no NVIDIA GPU (/dev/nvidiactl)")
+        if importlib.util.find_spec("tensorrt") is None:
+            missing.append("no tensorrt package")
+        raise Unavailable(
+            "TensorRT needs an NVIDIA GPU, the tensorrt package and a lock file for it in the release; "
+            f"here: {', '.join([*missing, 'no such lock file'])}",
+            code="serving.needs_gpu",
+            remedy="serve with --runtime onnx, or see requirements-gpu.txt",
+        )
+    if runtime not in RUNTIMES:
+        raise UsageError(
+            f"unknown runtime {runtime!r}",
+            code="serving.unknown_runtime",
+            remedy=f"one of: {', '.join([*RUNTIMES, 'tensorrt'])}",
+        )

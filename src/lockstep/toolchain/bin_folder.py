@@ -1,0 +1,163 @@
+"""The shared folder: one folder a program, and one `bin` for each set of programs that a checkout pins.
+
+<cache>/toolchain/programs/<name>-<version>-<key>/   the program's files and their receipt
+<cache>/toolchain/<key>/bin/                         links to them, and our language host
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from lockstep.errors import DeadlineExceeded, Unavailable
+from lockstep.local.lock import locked
+from lockstep.toolchain import download, golang, receipt
+from lockstep.toolchain.progress import Progress, step
+from lockstep.toolchain.versions import Program, Versions
+
+BUILD_DEADLINE_S = 3600.0
+HOST = Path(__file__).with_name("language_host.py")
+STUB = """\
+#!/bin/sh
+# Pulumi's Python language host, under the python of the active environment.
+if [ -n "${VIRTUAL_ENV:-}" ] && [ -x "$VIRTUAL_ENV/bin/python" ]; then
+    python=$VIRTUAL_ENV/bin/python
+else
+    python=${PULUMI_PYTHON_CMD:-python3}
+fi
+exec "$python" -I -S "${0%/*}/language_host.py" "$@"
+"""
+
+
+def folder(versions: Versions, root: Path) -> Path:
+    """Where the set lies: named by everything that could change it."""
+    basis = hashlib.sha256(HOST.read_bytes() + STUB.encode())
+    for program in versions.programs:
+        basis.update(program.key.encode())
+    return root / basis.hexdigest()[:16]
+
+
+def find(versions: Versions, root: Path) -> Path | None:
+    """The `bin` folder, if it is there and every file has the size and time that it was made with."""
+    made = folder(versions, root)
+    document = receipt.read(made)
+    return made / "bin" if document is not None and receipt.unchanged(made, document) else None
+
+
+def ensure(versions: Versions, root: Path, progress: Progress) -> Path:
+    """The `bin` folder, made if it is missing or was changed. Raises Unavailable `toolchain.*`."""
+    found = find(versions, root)
+    if found is not None:
+        return found
+    with _one_at_a_time(root / "lock", progress):
+        found = find(versions, root)
+        if found is not None:  # somebody else has just made it
+            return found
+        made = {program.name: _program(program, versions, root, progress) for program in versions.programs}
+        return _assemble(folder(versions, root), made)
+
+
+@contextmanager
+def _one_at_a_time(lock: Path, progress: Progress) -> Iterator[None]:
+    """Hold the lock; say so when somebody else has it."""
+    holding = locked(lock, deadline_s=0)
+    try:
+        holding.__enter__()
+    except DeadlineExceeded:
+        progress("another lockstep on this machine is making the toolchain; waiting for it")
+        holding = locked(lock, deadline_s=BUILD_DEADLINE_S)
+        holding.__enter__()
+    try:
+        yield
+    finally:
+        holding.__exit__(None, None, None)
+
+
+def _program(program: Program, versions: Versions, root: Path, progress: Progress) -> Path:
+    """The program's own folder, made if it is not whole."""
+    home = root / "programs" / program.key
+    document = receipt.read(home)
+    if document is not None and receipt.unchanged(home, document):
+        return home
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{program.name}-", dir=home.parent) as beside:
+        new = Path(beside) / "new"
+        new.mkdir()
+        origin = _obtain(program, versions, new, progress)
+        _check(program, new)
+        receipt.write(new, [new / name for name in program.files], {"origin": origin})
+        _put(new, home)
+    return home
+
+
+def _obtain(program: Program, versions: Versions, into: Path, progress: Progress) -> str:
+    """Download the program or build it; where it came from."""
+    label = f"{program.name} {program.version}"
+    if program.download is not None and program.download.sha256 is not None:
+        try:
+            with step(f"downloading {label}", progress):
+                download.fetch(program, into)
+            return program.download.url
+        except download.NotDownloaded as error:
+            progress(f"{label} is built from Go, because {error}")
+    go = golang.find_go(versions.go_minimum)
+    with step(f"building {label} from Go (minutes the first time)", progress) as detail:
+        golang.build(program, go, into, detail)
+    return f"go build {program.go.package}"
+
+
+def _check(program: Program, into: Path) -> None:
+    """Refuse a program that does not run or says another version."""
+    try:
+        said = subprocess.run(
+            [into / program.name, *program.check],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"},
+        )
+        text = said.stdout + said.stderr
+    except (OSError, subprocess.TimeoutExpired) as error:
+        text = str(error)
+    if program.version not in text:
+        raise Unavailable(
+            f"the new {program.name} does not say version {program.version}, but: {text.strip()[:200]}",
+            code="toolchain.wrong_version",
+            remedy="see toolchain/versions.toml: version, recipe and checksum must be of one release",
+        )
+
+
+def _assemble(home: Path, programs: Mapping[str, Path]) -> Path:
+    """Link the programs' files into one `bin`, put the language host beside them, write the receipt."""
+    with tempfile.TemporaryDirectory(prefix=".bin-", dir=home.parent) as beside:
+        new = Path(beside) / "new"
+        (new / "bin").mkdir(parents=True)
+        origins = {}
+        for program, made in programs.items():
+            document = receipt.read(made) or {"files": {}, "origin": None}
+            origins[program] = document["origin"]
+            for name in document["files"]:
+                os.link(made / name, new / "bin" / name)
+        shutil.copyfile(HOST, new / "bin" / HOST.name)
+        stub = new / "bin" / "pulumi-language-python"
+        stub.write_text(STUB)
+        stub.chmod(0o755)
+        receipt.write(new, sorted((new / "bin").iterdir()), {"origins": origins})
+        _put(new, home)
+    return home / "bin"
+
+
+def _put(new: Path, home: Path) -> None:
+    """Move a finished folder to its place; a broken one that lies there is moved away first."""
+    if home.exists():
+        with tempfile.TemporaryDirectory(prefix=".old-", dir=home.parent) as aside:
+            home.rename(Path(aside) / "old")
+            new.rename(home)
+    else:
+        new.rename(home)

@@ -1,0 +1,543 @@
+"""The routes against a real Envoy: what is written is what happens, and what happens is what is read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from lockstep.errors import LockstepError
+from lockstep.local import admin, envoy, gateway, live
+from lockstep.local.httproute import backend_name, http_route
+from lockstep.table import Cell
+
+A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+MODEL = "digits"
+PATH = f"/v1/models/{MODEL}/predict"
+
+
+def both(green_weight: float) -> Cell:
+    return {"blue": A, "green": B, "green_weight": green_weight}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Backend(asyncio.Protocol):
+    """A keep-alive HTTP server that says its name, and what it was asked, in one write."""
+
+    def __init__(self, name: str, seen: list[str], delay_s: float) -> None:
+        self.name, self.seen, self.delay_s, self.buffer = name, seen, delay_s, b""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        head, found, rest = self.buffer.partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines[1:] if ": " in line)
+        length = int(headers.get("content-length", 0))
+        if found and len(rest) >= length and "chunked" not in headers.get("transfer-encoding", ""):
+            self.buffer = rest[length:]
+            asyncio.get_running_loop().call_later(self.delay_s, self.answer, lines[0], headers, length)
+        elif found and rest.endswith(b"0\r\n\r\n"):
+            self.buffer = b""
+            asyncio.get_running_loop().call_later(self.delay_s, self.answer, lines[0], headers, len(rest))
+
+    def answer(self, line: str, headers: Mapping[str, str], length: int) -> None:
+        self.seen.append(line)
+        said = {"slot": self.name, "path": line.split(" ")[1], "headers": headers, "bytes": length}
+        body = json.dumps(said).encode()
+        head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\nx-lockstep-slot: {self.name}\r\n\r\n"
+        self.transport.write(head.encode() + body)
+
+
+class Fleet:
+    """Gateways, an entry point and backends of one test, all stopped at its end."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.ports: dict[str, int] = {}
+        self.admins: dict[str, int] = {}
+        self.seen: dict[str, list[str]] = {}
+        self.servers: list[asyncio.Server] = []
+
+    def folder(self, name: str) -> Path:
+        return self.root / name
+
+    def backend(self, name: str, delay_s: float = 0) -> int:
+        seen = self.seen.setdefault(name, [])
+        made = asyncio.run_coroutine_threadsafe(
+            self.loop.create_server(lambda: Backend(name, seen, delay_s), "127.0.0.1", 0), self.loop
+        )
+        server = made.result(5)
+        self.servers.append(server)
+        return int(server.sockets[0].getsockname()[1])
+
+    def start(self, name: str, bootstrap: Path) -> None:
+        argv = envoy.gateway_argv(envoy.binary(), bootstrap)
+        with (self.root / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(argv, stdout=log, stderr=log)
+        until = time.monotonic() + 20
+        while not admin.is_ready(self.admins[name]):
+            assert time.monotonic() < until, (self.root / f"{name}.log").read_text()
+            time.sleep(0.02)
+
+    def gateway(self, region: str) -> None:
+        self.ports.setdefault(region, free_port())
+        self.admins.setdefault(region, free_port())
+        self.start(region, self.render(region))
+
+    def render(self, region: str) -> Path:
+        return gateway.render_gateway(
+            self.folder(region), name=region, port=self.ports[region], admin_port=self.admins[region]
+        )
+
+    def entry(self, *regions: str) -> None:
+        self.ports["entry"], self.admins["entry"] = free_port(), free_port()
+        bootstrap = gateway.render_entry(
+            self.folder("entry"),
+            name="entry",
+            port=self.ports["entry"],
+            admin_port=self.admins["entry"],
+            gateways={region: ("127.0.0.1", self.ports[region]) for region in regions},
+        )
+        self.start("entry", bootstrap)
+
+    def slots(self, region: str, *, delay_s: float = 0) -> None:
+        for slot in ("blue", "green"):
+            port = self.backend(f"{region}-{slot}", delay_s)
+            name = backend_name(MODEL, region, slot)
+            gateway.set_backend(self.folder(region), self.admins[region], name, port)
+
+    def route(self, region: str, cell: Cell, *, intent: int = 1, **options: Any) -> str:
+        route = http_route(MODEL, region, cell, intent=intent, **options)
+        return gateway.set_route(self.folder(region), self.admins[region], route)
+
+    def live(self, region: str) -> live.LiveCell:
+        return live.read_live(self.admins[region]).cells[MODEL][region]
+
+    def ask(
+        self,
+        name: str,
+        path: str = PATH,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports[name], timeout=20)
+        with contextlib.closing(connection):
+            connection.request("POST" if body is not None else "GET", path, body, dict(headers or {}))
+            response = connection.getresponse()
+            return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
+
+    def kill(self, name: str) -> None:
+        self.processes[name].kill()
+        self.processes[name].wait(10)
+
+    def close(self) -> None:
+        for process in self.processes.values():
+            process.kill()
+        for process in self.processes.values():
+            process.wait(10)
+        for server in self.servers:
+            self.loop.call_soon_threadsafe(server.close)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(5)
+        self.loop.close()
+
+
+class Load:
+    """Steady requests on kept-alive connections; counts answers by slot, and what failed."""
+
+    def __init__(self, port: int, connections: int = 4) -> None:
+        self.port = port
+        self.answers: Counter[str] = Counter()
+        self.failures: list[str] = []
+        self.reconnects = 0
+        self.stopping = threading.Event()
+        self.threads = [threading.Thread(target=self.run) for _ in range(connections)]
+
+    def run(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        with contextlib.closing(connection):
+            while not self.stopping.is_set():
+                try:
+                    connection.request("POST", PATH, b"x" * 1000)
+                    response = connection.getresponse()
+                    response.read()
+                    if response.status == 200:
+                        self.answers[str(response.getheader("x-lockstep-slot"))] += 1
+                    else:
+                        self.failures.append(str(response.status))
+                    if response.will_close:
+                        self.reconnects += 1
+                except (OSError, http.client.HTTPException) as error:
+                    self.failures.append(repr(error))
+                    connection.close()
+                    self.reconnects += 1
+
+    def __enter__(self) -> Load:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(30)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    running = Fleet(tmp_path)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+@pytest.fixture
+def region(fleet: Fleet) -> str:
+    fleet.gateway("local-a")
+    fleet.slots("local-a")
+    return "local-a"
+
+
+@pytest.fixture
+def two(fleet: Fleet) -> tuple[str, str]:
+    """Two regions with the model on blue, and an entry point in front."""
+    for name in ("local-a", "local-b"):
+        fleet.gateway(name)
+        fleet.slots(name)
+        fleet.route(name, both(0))
+    fleet.entry("local-a", "local-b")
+    return "local-a", "local-b"
+
+
+def test_five_percent_is_five_percent(fleet: Fleet, region: str) -> None:
+    fleet.route(region, both(5))
+    connection = http.client.HTTPConnection("127.0.0.1", fleet.ports[region], timeout=20)
+    slots: Counter[str] = Counter()
+    with contextlib.closing(connection):
+        for _ in range(2000):
+            connection.request("GET", PATH)
+            response = connection.getresponse()
+            response.read()
+            slots[str(response.getheader("x-lockstep-slot"))] += 1
+    five_sigma = 5 * (2000 * 0.05 * 0.95) ** 0.5
+    assert abs(slots["local-a-green"] - 100) < five_sigma
+    assert sum(slots.values()) == 2000
+
+
+@pytest.mark.parametrize("weight", [0, 0.1, 5, 12.5, 33.3, 99.9, 100])
+def test_the_weight_in_force_is_read_back(fleet: Fleet, region: str, weight: float) -> None:
+    version = fleet.route(region, both(weight), intent=7)
+    now = live.read_live(fleet.admins[region])
+    found = now.cells[MODEL][region]
+    assert (now.version, now.others) == (version, ())
+    assert found.cell == both(weight)
+    assert type(found.cell["green_weight"]) is type(weight)
+    assert found.agrees and found.intent == 7
+    assert set(found.addresses) == {"blue", "green"}
+
+
+def test_an_answer_names_the_intent_that_let_it_serve(fleet: Fleet, region: str) -> None:
+    fleet.route(region, both(0), intent=41)
+    status, headers, body = fleet.ask(region, PATH + "?top=3")
+    assert (status, headers["x-lockstep-intent"], headers["x-lockstep-slot"]) == (200, "41", "local-a-blue")
+    assert json.loads(body)["path"] == "/predict?top=3"
+    assert headers["x-request-id"] == json.loads(body)["headers"]["x-request-id"]
+
+
+def test_a_weight_edited_behind_our_back_is_seen(fleet: Fleet, region: str) -> None:
+    fleet.route(region, both(5))
+    rds = fleet.folder(region) / "rds" / "rds.json"
+    edited = json.loads(rds.read_text())
+    host = edited["resources"][0]["virtual_hosts"][0]
+    for cluster, weight in zip(
+        host["routes"][0]["route"]["weighted_clusters"]["clusters"], (1, 2), strict=True
+    ):
+        cluster["weight"] = weight
+    host["routes"].insert(0, {"name": "thief", "match": {"path": "/x"}, "route": {"cluster": "nowhere"}})
+    edited["version_info"] = "edited"
+    gateway.write_atomic(rds, json.dumps(edited).encode())
+    live.wait_in_force(fleet.admins[region], "edited", deadline_s=10, rejected_before=0)
+    now = live.read_live(fleet.admins[region])
+    found = now.cells[MODEL][region]
+    assert not found.agrees
+    assert found.declared == both(5)
+    assert found.cell["green_weight"] == pytest.approx(200 / 3)
+    assert now.others == ("thief",)
+
+
+def test_withdrawn_answers_404_and_says_why(fleet: Fleet, region: str) -> None:
+    fleet.route(region, both(0))
+    assert fleet.ask(region, "/healthz")[0] == 200
+    fleet.route(region, {"withdraw": A}, intent=9)
+    status, headers, body = fleet.ask(region)
+    assert (status, headers["x-lockstep-unrouted"]) == (404, "route.withdrawn")
+    assert json.loads(body)["error"]["code"] == "route.withdrawn"
+    assert fleet.live(region).cell == {"withdraw": A}
+    assert fleet.ask(region, "/healthz")[0] == 503
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/", 404),
+        ("/v1/models/digitsx/predict", 404),
+        ("/v1/models/other/predict", 404),
+        ("/v1/models/digits/../other/predict", 404),
+        ("/v1/models/digits/..%2fother", 400),
+        ("/v1/models//digits/predict", 200),
+        ("/v1/models/digits", 200),
+    ],
+)
+def test_only_the_models_own_paths_reach_it(fleet: Fleet, region: str, path: str, status: int) -> None:
+    fleet.route(region, both(0))
+    assert fleet.ask(region, path)[0] == status
+
+
+def test_no_request_fails_and_no_connection_closes_over_twenty_weight_changes(
+    fleet: Fleet, region: str
+) -> None:
+    fleet.route(region, both(0))
+    with Load(fleet.ports[region]) as load:
+        for number in range(20):
+            fleet.route(region, both(number * 5), intent=number)
+            time.sleep(0.02)
+    assert load.failures == []
+    assert load.reconnects == 0
+    assert load.answers["local-a-green"] > 0 and load.answers["local-a-blue"] > 0
+
+
+def test_a_request_under_way_outlives_the_change(fleet: Fleet) -> None:
+    fleet.gateway("local-a")
+    fleet.slots("local-a", delay_s=0.5)
+    fleet.route("local-a", both(0))
+    answers: list[tuple[int, dict[str, str], bytes]] = []
+    asking = threading.Thread(target=lambda: answers.append(fleet.ask("local-a")))
+    asking.start()
+    time.sleep(0.2)
+    fleet.route("local-a", both(100))
+    asking.join(10)
+    assert (answers[0][0], answers[0][1]["x-lockstep-slot"]) == (200, "local-a-blue")
+
+
+def test_a_service_moves_to_another_port_without_a_failed_request(fleet: Fleet, region: str) -> None:
+    fleet.route(region, both(0))
+    with Load(fleet.ports[region]) as load:
+        time.sleep(0.2)
+        moved = fleet.backend("moved")
+        gateway.set_backend(
+            fleet.folder(region), fleet.admins[region], backend_name(MODEL, region, "blue"), moved
+        )
+        time.sleep(0.3)
+    assert load.failures == []
+    assert load.answers["moved"] > 0
+    assert fleet.live(region).addresses["blue"] == ("127.0.0.1", moved)
+
+
+def test_a_refused_route_is_reported_with_envoys_words_and_taken_back(fleet: Fleet, region: str) -> None:
+    version = fleet.route(region, both(5))
+    route = http_route(MODEL, region, both(50), intent=2)
+    header = {"type": "RegularExpression", "name": "x-who", "value": "(unclosed"}
+    route["spec"]["rules"][0]["matches"][0]["headers"] = [header]
+    with pytest.raises(LockstepError) as refused:
+        gateway.set_route(fleet.folder(region), fleet.admins[region], route)
+    assert refused.value.code == "route.rejected"
+    assert "missing )" in refused.value.message
+    assert live.read_live(fleet.admins[region]).version == version
+    assert fleet.live(region).cell == both(5)
+    assert fleet.route(region, both(10)) != version  # the gateway takes the next change as if nothing was
+    assert fleet.live(region).cell == both(10)
+
+
+def test_a_silent_gateway_is_not_written_to(fleet: Fleet, region: str) -> None:
+    fleet.route(region, both(5))
+    before = (fleet.folder(region) / "rds" / "rds.json").read_bytes()
+    fleet.kill(region)
+    with pytest.raises(LockstepError) as silent:
+        fleet.route(region, both(10))
+    assert silent.value.code == "route.gateway_silent"
+    assert (fleet.folder(region) / "rds" / "rds.json").read_bytes() == before
+
+
+def test_a_gateway_comes_back_with_its_routes(fleet: Fleet, region: str) -> None:
+    fleet.route(region, both(12.5), intent=3)
+    fleet.kill(region)
+    # A writer killed half-way leaves the routes' source ahead of what Envoy reads.
+    gateway.write_atomic(fleet.folder(region) / "rds" / "rds.json", b"{}")
+    (fleet.folder(region) / "rds" / ".rds.json.0badc0de").write_bytes(b"half")
+    fleet.gateway(region)
+    assert (fleet.live(region).cell, fleet.live(region).intent) == (both(12.5), 3)
+    assert fleet.ask(region)[0] == 200
+    assert [path.name for path in (fleet.folder(region) / "rds").iterdir()] == ["rds.json"]
+
+
+def test_a_slot_with_weight_needs_its_service_and_one_without_does_not(fleet: Fleet) -> None:
+    fleet.gateway("local-a")
+    blue, green = (backend_name(MODEL, "local-a", slot) for slot in ("blue", "green"))
+    gateway.set_backend(fleet.folder("local-a"), fleet.admins["local-a"], blue, fleet.backend("blue"))
+    fleet.route("local-a", both(0))
+    assert fleet.live("local-a").cell == both(0)
+    with pytest.raises(LockstepError, match=green) as missing:
+        fleet.route("local-a", both(5))
+    assert missing.value.code == "route.no_backend"
+    with pytest.raises(LockstepError) as used:
+        gateway.remove_backend(fleet.folder("local-a"), blue)
+    assert used.value.code == "route.backend_in_use"
+    assert fleet.ask("local-a")[0] == 200
+
+
+def test_a_mirrored_slot_sees_requests_and_answers_none(fleet: Fleet, region: str) -> None:
+    fleet.route(region, both(0), mirror="green")
+    for _ in range(10):
+        assert fleet.ask(region)[1]["x-lockstep-slot"] == "local-a-blue"
+    until = time.monotonic() + 5
+    while len(fleet.seen["local-a-green"]) < 10 and time.monotonic() < until:
+        time.sleep(0.02)
+    assert len(fleet.seen["local-a-green"]) == 10
+
+
+def test_a_segment_goes_where_its_header_says(fleet: Fleet, region: str) -> None:
+    route = http_route(MODEL, region, both(0), intent=1)
+    rule = route["spec"]["rules"][0]
+    segment = json.loads(json.dumps(rule))
+    segment["matches"][0]["headers"] = [{"name": "x-segment", "value": "beta"}]
+    segment["backendRefs"] = [{"name": backend_name(MODEL, region, "green"), "port": 80}]
+    route["spec"]["rules"] = [rule, segment]
+    gateway.set_route(fleet.folder(region), fleet.admins[region], route)
+    assert fleet.ask(region)[1]["x-lockstep-slot"] == "local-a-blue"
+    assert fleet.ask(region, headers={"x-segment": "beta"})[1]["x-lockstep-slot"] == "local-a-green"
+    now = live.read_live(fleet.admins[region])
+    assert now.cells[MODEL][region].cell == both(0)
+    assert now.others == ("digits-local-a/1/0",)
+
+
+def test_a_slow_service_is_cut_off(fleet: Fleet) -> None:
+    fleet.gateway("local-a")
+    fleet.slots("local-a", delay_s=3)
+    fleet.route("local-a", both(0), timeout_s=0.3)
+    assert fleet.ask("local-a")[0] == 504
+
+
+def test_the_entry_point_spreads_evenly_and_passes_headers_on(fleet: Fleet, two: tuple[str, str]) -> None:
+    slots = Counter(fleet.ask("entry")[1]["x-lockstep-slot"] for _ in range(40))
+    assert slots == {"local-a-blue": 20, "local-b-blue": 20}
+    sent = {"x-request-id": "mine", "x-who": "me", "x-envoy-max-retries": "9"}
+    status, headers, body = fleet.ask("entry", headers=sent)
+    got = json.loads(body)["headers"]
+    assert (status, headers["x-request-id"], got["x-request-id"], got["x-who"]) == (200, "mine", "mine", "me")
+    assert not [name for name in {**got, **headers} if name.startswith("x-envoy")]
+    assert headers["x-lockstep-intent"] == "1"
+
+
+def test_a_killed_gateway_costs_no_request(fleet: Fleet, two: tuple[str, str]) -> None:
+    with Load(fleet.ports["entry"], connections=8) as load:
+        time.sleep(1)
+        fleet.kill("local-a")
+        time.sleep(2)
+        assert admin_regions(fleet) == {"local-a": False, "local-b": True}
+        fleet.gateway("local-a")
+        wait_for(lambda: admin_regions(fleet) == {"local-a": True, "local-b": True})
+        again = len(fleet.seen["local-a-blue"])
+        wait_for(lambda: len(fleet.seen["local-a-blue"]) > again)
+    assert load.failures == []
+    assert load.answers["local-b-blue"] > load.answers["local-a-blue"] > 0
+
+
+def test_a_withdrawn_region_gets_no_request_answered_404(fleet: Fleet, two: tuple[str, str]) -> None:
+    body = b"x" * (5 * 1024 * 1024)  # larger than Envoy's default buffers: a repeat needs it whole
+    with Load(fleet.ports["entry"]) as load:
+        fleet.route("local-a", {"withdraw": A})
+        answers = [fleet.ask("entry", body=body) for _ in range(6)]
+    assert [answer[1].get("x-lockstep-slot") for answer in answers] == ["local-b-blue"] * 6
+    assert {json.loads(answer[2])["bytes"] for answer in answers} == {len(body)}
+    assert load.failures == []
+    fleet.route("local-b", {"withdraw": A})
+    status, headers, _ = fleet.ask("entry")
+    assert (status, headers["x-lockstep-unrouted"]) == (404, "route.withdrawn")
+
+
+def test_a_service_that_is_down_in_one_region_costs_no_request(fleet: Fleet, two: tuple[str, str]) -> None:
+    name = backend_name(MODEL, "local-a", "blue")
+    gateway.set_backend(fleet.folder("local-a"), fleet.admins["local-a"], name, free_port())
+    answers = [fleet.ask("entry", body=b"image") for _ in range(20)]
+    assert {(status, headers["x-lockstep-slot"]) for status, headers, _ in answers} == {(200, "local-b-blue")}
+
+
+def test_the_entry_point_refuses_what_is_too_large_or_elsewhere(fleet: Fleet, two: tuple[str, str]) -> None:
+    assert fleet.ask("entry", "/other")[0] == 404
+    assert fleet.ask("entry", "/healthz")[0] == 200
+    assert fleet.ask("entry", body=b"x" * (16 * 1024 * 1024 + 1))[0] == 413
+    assert not [line for line in fleet.seen["local-a-blue"] + fleet.seen["local-b-blue"] if "POST" in line]
+
+
+def test_a_region_joins_and_leaves_without_a_restart(fleet: Fleet, two: tuple[str, str]) -> None:
+    first, second = two
+    everyone = {name: ("127.0.0.1", fleet.ports[name]) for name in two}
+    with Load(fleet.ports["entry"]) as load:
+        gateway.set_gateways(fleet.folder("entry"), {first: everyone[first]})
+        wait_for(lambda: admin_regions(fleet) == {first: True})
+        gateway.set_gateways(fleet.folder("entry"), everyone)
+        wait_for(lambda: admin_regions(fleet) == {first: True, second: True})
+    assert load.failures == []
+    assert load.reconnects == 0
+
+
+def test_every_socket_is_on_loopback(fleet: Fleet, two: tuple[str, str]) -> None:
+    listening = {
+        (name, connection.laddr.ip, connection.laddr.port)
+        for name, process in fleet.processes.items()
+        for connection in psutil.Process(process.pid).net_connections(kind="inet")
+        if connection.status in (psutil.CONN_LISTEN, psutil.CONN_NONE)
+    }
+    wanted = {(name, "127.0.0.1", ports[name]) for ports in (fleet.ports, fleet.admins) for name in ports}
+    assert listening == wanted
+
+
+def test_envoy_itself_judges_a_bootstrap(fleet: Fleet, two: tuple[str, str]) -> None:
+    for name in (*two, "entry"):
+        envoy.validate(envoy.binary(), fleet.folder(name) / "bootstrap.json")
+    broken = fleet.folder("entry") / "broken.json"
+    broken.write_text(json.dumps({"admin": {"adress": 1}}))
+    with pytest.raises(LockstepError, match="adress") as refused:
+        envoy.validate(envoy.binary(), broken)
+    assert refused.value.code == "route.bad_bootstrap"
+
+
+def test_a_quiet_log(fleet: Fleet, two: tuple[str, str]) -> None:
+    assert [(fleet.root / f"{name}.log").read_text() for name in (*two, "entry")] == ["", "", ""]
+
+
+def admin_regions(fleet: Fleet) -> dict[str, bool]:
+    return live.read_regions(fleet.admins["entry"])
+
+
+def wait_for(condition: Any, seconds: float = 10) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "did not happen in time"
+        time.sleep(0.05)

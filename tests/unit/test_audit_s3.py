@@ -1,0 +1,113 @@
+"""The S3 client's own parts: signatures against botocore, XML against hostile answers."""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime
+
+import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as BotoCredentials
+
+from lockstep.audit import s3xml
+from lockstep.audit.s3 import S3Bucket, _seconds
+from lockstep.audit.sigv4 import Credentials, encode_path, encode_query, signed_headers
+from lockstep.errors import Unavailable
+
+NOW = datetime(2026, 11, 21, 2, 51, 23, tzinfo=UTC)
+HOST = "127.0.0.1:9000"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "headers", "body"),
+    [
+        ("GET", "/lockstep-audit/record/0000000000", {}, {}, b""),
+        ("GET", "/lockstep-audit", {"versions": "", "prefix": "tile/0/x001", "max-keys": "7"}, {}, b""),
+        (
+            "PUT",
+            "/lockstep-audit/tile/0/000.p/5",
+            {},
+            {"if-none-match": "*", "x-amz-meta-a": "b  c"},
+            b"data",
+        ),
+        ("PUT", "/b/k~-_. é+", {"retention": "", "versionId": "a/b+c="}, {}, b"<x/>"),
+    ],
+)
+def test_a_signature_is_that_of_botocore(
+    method: str, path: str, query: dict[str, str], headers: dict[str, str], body: bytes
+) -> None:
+    ours = signed_headers(method, HOST, path, query, headers, body, Credentials("AK", "SK", "eu-west-1"), NOW)
+    url = f"http://{HOST}{encode_path(path)}" + (f"?{encode_query(query)}" if query else "")
+    request = AWSRequest(method, url, headers=dict(headers), data=body)
+    request.context["timestamp"] = ours["x-amz-date"]
+    request.context["payload_signing_enabled"] = True
+    request.headers["X-Amz-Date"] = ours["x-amz-date"]
+    request.headers["X-Amz-Content-SHA256"] = ours["x-amz-content-sha256"]
+    auth = S3SigV4Auth(BotoCredentials("AK", "SK"), "s3", "eu-west-1")
+    text = auth.canonical_request(request)
+    auth._inject_signature_to_request(request, auth.signature(auth.string_to_sign(request, text), request))
+    assert request.headers["Authorization"] == ours["authorization"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"<html>",
+        b"not xml at all",
+        b'<!DOCTYPE a [<!ENTITY x "y">]><ListVersionsResult/>',
+        b"<Other/>",
+        b"<a>" * 50 + b"</a>" * 50,
+    ],
+)
+def test_nonsense_instead_of_a_list_is_refused(data: bytes) -> None:
+    with pytest.raises(Unavailable) as refused:
+        s3xml.version_page(data)
+    assert refused.value.code == "audit.bucket_nonsense"
+
+
+def test_a_page_is_read_with_markers_and_delete_markers() -> None:
+    page = (
+        b'<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>true</IsTruncated>'
+        b"<NextKeyMarker>k</NextKeyMarker><NextVersionIdMarker>v</NextVersionIdMarker>"
+        b"<Version><Key>a&amp;b</Key><VersionId>1</VersionId><IsLatest>false</IsLatest><Size>3</Size></Version>"
+        b"<DeleteMarker><Key>a&amp;b</Key><VersionId>2</VersionId><IsLatest>true</IsLatest></DeleteMarker>"
+        b"</ListVersionsResult>"
+    )
+    versions, following = s3xml.version_page(page)
+    assert following == ("k", "v")
+    assert [(one.key, one.version_id, one.is_latest, one.delete_marker, one.size) for one in versions] == [
+        ("a&b", "1", False, False, 3),
+        ("a&b", "2", True, True, 0),
+    ]
+
+
+def test_a_closed_port_is_unreachable_and_says_what_to_do() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    bucket = S3Bucket(f"http://127.0.0.1:{port}", "lockstep-audit", "a", "s")
+    assert not bucket.answers()
+    with pytest.raises(Unavailable) as refused:
+        bucket.get("record/0000000000")
+    assert refused.value.code == "audit.bucket_unreachable"
+    assert "./lockstep" in refused.value.remedy
+
+
+def test_a_silent_server_is_unreachable_after_the_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        bucket = S3Bucket(f"http://127.0.0.1:{port}", "lockstep-audit", "a", "s", timeout_s=0.2)
+        with pytest.raises(Unavailable) as refused:
+            bucket.get("record/0000000000")
+    assert refused.value.code == "audit.bucket_unreachable"
+
+
+def test_a_lock_is_never_shorter_than_asked_for() -> None:
+    assert _seconds(NOW.replace(microsecond=1)) == "2026-11-21T02:51:24Z"
+    assert _seconds(NOW) == "2026-11-21T02:51:23Z"
+
+
+def test_the_secret_is_not_in_a_repr() -> None:
+    assert "SK" not in repr(Credentials("AK", "SK", "r"))

@@ -1,0 +1,110 @@
+"""`./lockstep release list|show|verify` on a small store: what people and programs read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lockstep.cli.release import release
+from lockstep.errors import IntegrityError, UsageError
+from lockstep.evidence import evaluation
+from lockstep.release.folder import FolderStore
+from tests.support import releases
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return releases.store_in(tmp_path)
+
+
+def run(store: FolderStore, *words: str) -> Result:
+    """Run a verb as main does: errors are raised for it to render."""
+    return CliRunner().invoke(
+        release, [*words, "--store", f"file://{store.root}"], catch_exceptions=False, standalone_mode=False
+    )
+
+
+def document(result: Result) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(result.stdout)
+    return value
+
+
+def test_list_gives_releases_oldest_first(store: FolderStore) -> None:
+    newer = releases.put(store, name="newer", created=releases.LATER)
+    older = releases.put(store, name="older")
+    listed = document(run(store, "list", "--output", "json"))
+    assert listed["schema"] == "lockstep.release-list/1"
+    assert listed["releases"] == [
+        {"digest": older, "model": "digits", "name": "older", "created": releases.NOW},
+        {"digest": newer, "model": "digits", "name": "newer", "created": releases.LATER},
+    ]
+    lines = run(store, "list").stdout.splitlines()
+    assert older[:19] in lines[0] and newer[:19] in lines[1]
+
+
+def test_list_of_an_empty_store_says_how_to_fill_it(store: FolderStore) -> None:
+    assert "release build" in run(store, "list").stdout
+    assert document(run(store, "list", "--output", "json"))["releases"] == []
+
+
+def test_show_prints_files_and_why_there_is_no_evaluation(store: FolderStore) -> None:
+    digest = releases.put(store)
+    text = run(store, "show", digest[:19]).stdout
+    assert digest in text and "model.onnx" in text and "none that counts" in text
+    shown = document(run(store, "show", digest, "--output", "json"))
+    assert shown["evaluation"] is None and shown["evaluation_reason"]
+    assert shown["size"] == sum(item["size"] for item in shown["files"])
+
+
+def test_verify_says_how_much_it_looked_at(store: FolderStore, tmp_path: Path) -> None:
+    digest = releases.put(store)
+    releases.evaluate(store, digest, releases.local_keys(tmp_path).signer("builder"))
+    said = document(run(store, "verify", digest[7:15], "--output", "json"))
+    assert (said["digest"], said["ok"], said["attached"]) == (digest, True, 1)
+    assert said["files"] == len(releases.FILES) + 1
+
+
+def test_verify_names_the_damaged_file(store: FolderStore) -> None:
+    digest = releases.put(store)
+    releases.flip_byte(store, digest, "model.onnx")
+    with pytest.raises(IntegrityError, match=r"model\.onnx.*release\.corrupt"):
+        run(store, "verify", digest)
+
+
+def test_verify_names_damaged_evidence(store: FolderStore) -> None:
+    digest = releases.put(store)
+    attached = store.attach(digest, evaluation.EVIDENCE_TYPE, b"{}")
+    releases.flip(releases.path_of(store, attached))
+    with pytest.raises(IntegrityError, match=attached):
+        run(store, "verify", digest)
+
+
+def test_an_unknown_digest_is_a_usage_error(store: FolderStore) -> None:
+    for verb in ("show", "verify"):
+        with pytest.raises(UsageError, match=r"release\.unknown"):
+            run(store, verb, "sha256:" + "0" * 64)
+
+
+@pytest.mark.parametrize("verb", ["build", "list", "show", "verify"])
+def test_help_has_examples(verb: str) -> None:
+    said = CliRunner().invoke(release, [verb, "--help"]).stdout
+    assert f"./lockstep release {verb}" in said
+
+
+def test_looking_at_a_release_does_not_load_torch(store: FolderStore) -> None:
+    digest = releases.put(store)
+    code = (
+        "import sys\nfrom lockstep.cli.release import release\n"
+        f"for words in (['list'], ['show', '{digest}'], ['verify', '{digest}']):\n"
+        f"    release([*words, '--store', 'file://{store.root}'], standalone_mode=False)\n"
+        "heavy = {'torch', 'onnx', 'onnxruntime', 'sklearn', 'numpy'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
