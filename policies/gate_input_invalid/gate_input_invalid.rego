@@ -23,8 +23,10 @@ deny contains refusal("", sprintf("the input does not fit its schema: %s", [prob
 }
 
 deny contains refusal("", "the input could not be compared with its schema") if {
-	not json.match_schema(input, data.settings.input_schema)
+	not compared
 }
+
+compared if json.match_schema(input, data.settings.input_schema)
 
 deny contains refusal("", "a place occurs more than once") if {
 	not count({lib.id(cell) | some cell in input.cells}) == count(input.cells)

@@ -3,7 +3,9 @@
 # description: |
 #   Shares are whole tenths of a percent (0 to 1000), so that no rule compares binary fractions.
 #   A cell may be null (no such cell), withdrawn, or placed; each function says what it is undefined for.
-#   Rules are written so that what is undefined denies: they deny unless something positive holds.
+#   Rules are written so that what is undefined denies: they deny unless something positive holds. Mind that
+#   OPA evaluates the parts of an expression before its `not`: around an undefined part `not` is undefined, not
+#   true. So `not` stands only before a rule, a function, or values that schema and gate.environment guarantee.
 package lockstep.lib
 
 slots := {"blue", "green"}

@@ -12,7 +12,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lockstep.errors import Cancelled, LockstepError
@@ -68,8 +68,9 @@ class Engine:
     progress: Progress
 
     def preview(self) -> list[Touch]:
-        """What an update would touch. Raises LockstepError `engine.*`."""
-        return self._run("preview", lambda stack, watch: stack.preview(on_event=watch, color="never"))
+        """What an update would touch, without saying so. Raises LockstepError `engine.*`."""
+        quiet = replace(self, progress=lambda _: None)
+        return quiet._run("preview", lambda stack, watch: stack.preview(on_event=watch, color="never"))
 
     def up(self) -> list[Touch]:
         """Run an update. Raises LockstepError `engine.*`, Cancelled."""

@@ -232,7 +232,7 @@ class Ledger:
             change=proposed.change,
             decision=decision.to_record(),
             marked=proposed.marks,
-            evidence=decision.evidence,
+            evidence=list(decision.evidence),
             **self.circumstances(),
         )
         self.append(made)
@@ -247,7 +247,7 @@ class Ledger:
             to=proposed.target,
             change=proposed.change,
             decision=decision.to_record(),
-            evidence=decision.evidence,
+            evidence=list(decision.evidence),
             releases=releases(proposed.target),
             **self.circumstances(),
         )

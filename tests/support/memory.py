@@ -34,6 +34,7 @@ class MemoryBucket:
 
     where: str = "memory"
     objects: dict[str, list[Stored]] = field(default_factory=dict)
+    gets: int = 0
 
     def __post_init__(self) -> None:
         self._ids = itertools.count(1)
@@ -58,6 +59,7 @@ class MemoryBucket:
         return None if found is None or found.marker else found
 
     def get(self, key: str, version_id: str | None = None) -> bytes:
+        self.gets += 1
         found = self._find(key, version_id)
         if found is None:
             raise missing(key, self.where)

@@ -53,7 +53,7 @@ def tile_of(key: str) -> tuple[int, int, int] | None:
         return None
     index = int(match.group(2).replace("/", "").replace("x", ""))
     found = int(match.group(1)), index, int(match.group(3) or TILE_WIDTH)
-    return found if tile_key(*found) == key else None
+    return found if found[2] <= TILE_WIDTH and tile_key(*found) == key else None
 
 
 def tiles_of(size: int) -> list[tuple[int, int, int]]:

@@ -158,11 +158,7 @@ class Log:
         first. Raises LostRace `audit.stale_head` when the log is not (or no longer) of that size.
         """
         signers = self._signers()
-        head = self.head()
-        if head.size:
-            writing.ensure_locked(self.bucket, head_key(head.size), head.note, now + retention)
-        if self.pending() is not None:
-            head = self._finish(head, now + retention)
+        head = self.settle(now=now, retention=retention)
         if head.size != expect_size:
             raise LostRace(f"the log has {head.size} records, the decision was made at {expect_size}")
         leaf = self._seal(draft, expect_size, now, signers[0])
@@ -170,6 +166,17 @@ class Log:
         writing.put_record(self.bucket, record_key(expect_size), leaf, now + retention)
         self._cover(leaf, now + retention)
         return record
+
+    def settle(self, *, now: datetime, retention: timedelta) -> Head:
+        """Complete what a dead writer left, if anything, and return the newest head.
+
+        A writer calls this before it reads the state that it decides on; otherwise its append completes
+        the record that was left and then fails, because the head that was decided on is not the newest.
+        """
+        head = self.head()
+        if head.size:
+            writing.ensure_locked(self.bucket, head_key(head.size), head.note, now + retention)
+        return head if self.pending() is None else self._finish(head, now + retention)
 
     def _signers(self) -> tuple[Signer, Signer]:
         if self._signer_record is None or self._signer_log is None:

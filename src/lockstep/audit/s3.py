@@ -67,6 +67,7 @@ class S3Bucket:
         self._timeout = timeout_s
         self._clock = clock
         self._threads = threading.local()
+        self.page_keys = PAGE
 
     @property
     def where(self) -> str:
@@ -142,7 +143,7 @@ class S3Bucket:
         found: dict[tuple[str, str], Version] = {}
         markers = (start_after or "", "")
         while True:
-            page = PAGE if limit is None else min(PAGE, limit + 1)
+            page = self.page_keys if limit is None else min(self.page_keys, limit + 1)
             query = {"versions": "", "prefix": prefix, "max-keys": str(page)}
             query |= {"key-marker": markers[0]} if markers[0] else {}
             query |= {"version-id-marker": markers[1]} if markers[1] else {}

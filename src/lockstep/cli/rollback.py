@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
@@ -96,35 +95,17 @@ def _require_healthy(context: Context, model: str, back: Rollback) -> None:
 
 def history_entry(context: Context, target: Table) -> str | None:
     """The newest `pulumi stack history` file whose config declares the target table."""
-    from infra.config import load
+    from infra.config import defaults, load
 
     for file in sorted(context.workspace.history.glob("*.history.json"), reverse=True):
         config = json.loads(file.read_text()).get("config", {})
-        values = {key: _value(item) for key, item in config.items()}
         try:
-            known = load({**_defaults(context.workspace.paths.root), **values})
+            known = load({**defaults(context.workspace.paths.root / "Pulumi.yaml"), **config})
         except UsageError:
             continue  # an entry of another version of the config
         if known.table == target:
             return file.name
     return None
-
-
-def _defaults(root: Path) -> dict[str, Any]:
-    from infra.config import defaults
-
-    return defaults(root / "Pulumi.yaml")
-
-
-def _value(item: dict[str, Any]) -> Any:
-    """A config value as history keeps it: text, with JSON for what is not a string."""
-    text = item.get("value", "")
-    if item.get("objectValue") is not None:
-        return item["objectValue"]
-    try:
-        return json.loads(text)
-    except (TypeError, ValueError):
-        return text
 
 
 def _plan_words(model: str, back: Rollback, entry: str | None) -> str:

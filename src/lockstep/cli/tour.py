@@ -63,6 +63,9 @@ def _prepare(context: Context) -> str:
             code="tour.no_candidate",
             remedy="run `./lockstep release build --variant better`",
         )
+    if state is not None and others[-1] in state.barred:
+        _chapter("First", "The candidate was rolled back from before; somebody lets it try again, on the record.")
+        _cli("retry", others[-1], "--reason", "for the tour")
     return others[-1]
 
 

@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,7 +80,6 @@ class Opa:
         return answer["result"]
 
     def _client(self) -> OpaClient:
-        # Late: opa_client imports its asynchronous half (aiohttp) too, which takes longer than OPA's start.
         from opa_client import OpaClient
 
         class Client(OpaClient):  # type: ignore[misc]
@@ -104,6 +104,7 @@ def private_opa(
     `gate.policies_*` for policies that cannot be used, `gate.opa_*` for an OPA that does not start.
     """
     until = time.monotonic() + deadline_s
+    threading.Thread(target=_import_client, name="gate-import", daemon=True).start()
     policies = Policies.read(policies_dir)  # (0)
     with tempfile.TemporaryDirectory(prefix="lockstep-gate-", dir=_short_folder()) as name:
         folder = Path(name)
@@ -111,7 +112,6 @@ def private_opa(
         token = secrets.token_hex(32)
         process = _start(folder, opa_binary, token)  # (2)
         try:
-            _import_client()
             _wait(process, folder, until)  # (3)
             yield Opa(f"unix://{folder / 'socket'}", token, policies.revision, until)
         finally:
@@ -188,7 +188,7 @@ def _start(folder: Path, opa_binary: Path, token: str) -> subprocess.Popen[bytes
 
 
 def _import_client() -> None:
-    """Use the time in which OPA starts for the import that would otherwise follow."""
+    """The import takes longer than OPA's start (it brings aiohttp), so it runs beside it."""
     import opa_client  # noqa: F401
 
 

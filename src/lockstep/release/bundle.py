@@ -172,7 +172,7 @@ def verify_bundle(folder: Path, digest: str) -> Manifest:
     present = set(_walk(folder, ""))
     for title in sorted(present - expected):  # (2)
         raise corrupt(f"release {digest}: {title} is not part of it")
-    for title in sorted(set()):
+    for title in sorted(expected - present):
         raise corrupt(f"release {digest}: {title} is missing")
     for blob in manifest.blobs:  # (3)
         check_file(folder / blob.title, blob)

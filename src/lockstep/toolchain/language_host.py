@@ -265,7 +265,7 @@ def start_watchdog() -> None:
         [
             "/bin/sh",
             "-c",
-            "trap '' INT TERM HUP; read -r line; kill -KILL -- \"-$1\"",
+            "trap '' INT TERM HUP; read -r line; kill -s KILL -- \"-$1\"",
             "sh",
             str(os.getpid()),
         ],

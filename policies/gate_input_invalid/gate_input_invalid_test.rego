@@ -1,0 +1,74 @@
+package lockstep_test.gate_input_invalid
+
+import data.lockstep_test.fixtures as f
+
+test_a_complete_question_is_judged if {
+	f.allowed(f.step(0, 5))
+}
+
+test_each_field_must_be_there if {
+	question := f.step(0, 5)
+	every name in object.keys(question) {
+		"gate.input_invalid" in f.codes(object.remove(question, [name]))
+	}
+	every name in object.keys(question.cells[0]) {
+		"gate.input_invalid" in f.codes(f.set_fields(question, {"cells": [object.remove(question.cells[0], [name])]}))
+	}
+}
+
+test_nothing_else_may_be_there if {
+	"gate.input_invalid" in f.codes(object.union(f.step(0, 5), {"allow": true}))
+	"gate.input_invalid" in f.codes(f.with_place(f.step(0, 5), {"waived": true}))
+}
+
+test_types_are_exact if {
+	every change in [{"version": 2}, {"kind": "leap"}, {"barred": "none"}, {"marks": null}, {"cells": {}}] {
+		"gate.input_invalid" in f.codes(f.set_fields(f.step(0, 5), change))
+	}
+	"gate.input_invalid" in f.codes({})
+	"gate.input_invalid" in f.codes("allow")
+}
+
+test_without_a_schema_nothing_is_judged if {
+	violations := data.lockstep.violations with input as f.step(0, 5)
+		with data.settings as object.remove(data.settings, ["input_schema"])
+	"gate.input_invalid" in {violation.code | some violation in violations}
+}
+
+test_a_place_occurs_once if {
+	question := f.step(0, 5)
+	"gate.input_invalid" in f.codes(f.set_fields(question, {"cells": array.concat(question.cells, question.cells)}))
+}
+
+test_each_moving_release_has_its_facts if {
+	"gate.input_invalid" in f.codes(f.set_fields(f.step(0, 5), {"releases": {f.s: f.release}}))
+}
+
+test_the_facts_agree_on_what_is_first if {
+	"gate.input_invalid" in f.codes(f.with_place(f.step(0, 5), {"first": true}))
+	"gate.input_invalid" in f.codes(f.with_place(f.step(0, 5), {"standing": null}))
+}
+
+test_from_is_the_record if {
+	"gate.input_invalid" in f.codes(f.with_place(f.step(0, 5), {"from": f.cell(f.s, f.c, 4)}))
+}
+
+open_at(from, live) := f.with_place(f.step(0, 5), {
+	"from": from,
+	"live": live,
+	"intent": {"from": f.cell(f.s, f.c, 0), "to": f.cell(f.s, f.c, 5)},
+})
+
+test_while_an_intent_is_open_from_is_what_is_live if {
+	f.allowed(open_at(f.cell(f.s, f.c, 5), f.cell(f.s, f.c, 5)))
+	f.allowed(open_at(f.cell(f.s, f.c, 0), null))
+	"gate.input_invalid" in f.codes(open_at(f.cell(f.s, f.c, 5), null))
+	"gate.input_invalid" in f.codes(open_at(f.cell(f.s, f.c, 0), f.cell(f.s, f.c, 5)))
+}
+
+test_no_log_knows_nothing if {
+	absent := {"log": {"state": "absent", "size": 0}}
+	first := f.question([f.first_place("local-a", f.cell(f.s, null, 0))])
+	f.allowed(f.set_fields(first, absent))
+	"gate.input_invalid" in f.codes(f.set_fields(f.step(0, 5), absent))
+}
