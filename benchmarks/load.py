@@ -84,7 +84,7 @@ def _some(connection: socket.socket) -> bytes:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], env: Mapping[str, str], port: int, log: Path) -> Iterator[int]:
+def run(command: Sequence[str], env: Mapping[str, str], port: int, log: Path) -> Iterator[int]:
     with (
         log.open("wb") as stderr,
         subprocess.Popen(command, env=env, stdout=stderr, stderr=stderr) as process,

@@ -1,6 +1,8 @@
 """Serving: images per second and p99 through the service, against two peers in the same run.
 
-plain        the same BentoML service without release check, ids and metrics (peers/plain_service.py)
+plain        the same BentoML service without release check, ids and metrics (peers/plain_service.py),
+             otherwise as BentoML comes
+untraced     that, without BentoML's spans: our service leaves them out too, as nothing exports them
 in-process   the same preprocessing and model called in a loop, without HTTP
 
 Both services run in the release's own environment, one at a time, in turns that change their order,
@@ -22,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.load import CLIENTS, Latencies, cpu_seconds, drive, free_port, resident, running
+from benchmarks.load import CLIENTS, Latencies, cpu_seconds, drive, free_port, resident, run
 from lockstep.evidence.signer import Signer
 from lockstep.local import environments
 from lockstep.paths import cache
@@ -34,9 +36,13 @@ from models.digits.dataset import held_out_png
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOOR = 0.95
-ROUNDS = 24
+ROUNDS = 20
 TURN_S = 0.75
 IMAGES = 50
+
+
+Side = Callable[[], tuple[float, Latencies]]
+"""One turn: images per second, and the latency of each image."""
 
 
 def main(out: Path | None = None) -> dict[str, Any]:
@@ -63,24 +69,28 @@ def _measure(folder: Path) -> dict[str, Any]:
         python=Path(sys.executable),
     )
     images = [held_out_png(index)[0] for index in range(IMAGES)]
-    with _service(python, bundle, built.digest, folder) as service, _plain(python, bundle, folder) as plain:
-        sides: dict[str, Callable[[], tuple[float, Latencies]]] = {
-            "service": lambda: drive(service[0], images, TURN_S),
-            "plain": lambda: drive(plain[0], images, TURN_S),
-            "in-process": _in_process(bundle, images),
-        }
+    with (
+        _service(python, bundle, built.digest, folder) as service,
+        _plain(python, bundle, folder) as plain,
+        _plain(python, bundle, folder, "--untraced") as untraced,
+    ):
+        running = {"service": service, "plain": plain, "untraced": untraced}
+        sides: dict[str, Side] = {name: _driven(port, images) for name, (port, _) in running.items()}
+        sides["in-process"] = _in_process(bundle, images)
         for measure in sides.values():  # caches, the allocator and the processor's clock
             measure()
-        before = cpu_seconds(service[1]), cpu_seconds(plain[1])
+        before = {name: cpu_seconds(pid) for name, (_, pid) in running.items()}
         rounds = [_round(sides, number) for number in range(ROUNDS)]
-        memory = {"service": resident(service[1]), "plain": resident(plain[1])}
-        spent = {"service": cpu_seconds(service[1]) - before[0], "plain": cpu_seconds(plain[1]) - before[1]}
+        spent = {name: cpu_seconds(pid) - before[name] for name, (_, pid) in running.items()}
+        memory = {name: resident(pid) for name, (_, pid) in running.items()}
     return summary(rounds, memory, spent)
 
 
-def _round(
-    sides: Mapping[str, Callable[[], tuple[float, Latencies]]], number: int
-) -> dict[str, tuple[float, Latencies]]:
+def _driven(port: int, images: Sequence[bytes]) -> Side:
+    return lambda: drive(port, images, TURN_S)
+
+
+def _round(sides: Mapping[str, Side], number: int) -> dict[str, tuple[float, Latencies]]:
     order = list(sides) if number % 2 == 0 else list(reversed(sides))
     return {name: sides[name]() for name in order}
 
@@ -104,7 +114,7 @@ def summary(
             "resident_mib": memory.get(name),
         }
     document["ratios"] = {}
-    for peer in ("plain", "in-process"):
+    for peer in ("plain", "untraced", "in-process"):
         ratios = sorted(one["service"][0] / one[peer][0] for one in rounds)
         document["ratios"][f"service/{peer}"] = {
             "median": statistics.median(ratios),
@@ -135,7 +145,7 @@ def table(document: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _in_process(bundle: Path, images: Sequence[bytes]) -> Callable[[], tuple[float, Latencies]]:
+def _in_process(bundle: Path, images: Sequence[bytes]) -> Side:
     spec = importlib.util.spec_from_file_location("bench_preprocess", bundle / "preprocess.py")
     assert spec is not None and spec.loader is not None
     preprocess = importlib.util.module_from_spec(spec)
@@ -161,17 +171,17 @@ def _service(python: Path, bundle: Path, digest: str, folder: Path) -> Iterator[
     port = free_port()
     options = {"release": digest, "slot": "blue", "region": "bench", "model": "digits", "port": str(port)}
     launch = environments.launch(python, bundle, folder / "home", options)
-    with running(launch.argv, launch.env, port, folder / "service.log") as pid:
+    with run(launch.argv, launch.env, port, folder / "service.log") as pid:
         yield port, pid
 
 
 @contextlib.contextmanager
-def _plain(python: Path, bundle: Path, folder: Path) -> Iterator[tuple[int, int]]:
+def _plain(python: Path, bundle: Path, folder: Path, *options: str) -> Iterator[tuple[int, int]]:
     port = free_port()
     peer = Path(__file__).parent / "peers" / "plain_service.py"
-    command = (str(python), "-B", str(peer), "--bundle", str(bundle), "--port", str(port))
+    command = (str(python), "-B", str(peer), "--bundle", str(bundle), "--port", str(port), *options)
     env = environments.launch(python, bundle, folder / "home", {}).env
-    with running(command, env, port, folder / "plain.log") as pid:
+    with run(command, env, port, folder / f"plain{'-'.join(options)}.log") as pid:
         yield port, pid
 
 
@@ -184,7 +194,9 @@ def _plot(document: Mapping[str, Any], file: Path) -> None:
     names = list(document["sides"])
     figure, (rate, tail) = pyplot.subplots(1, 2, figsize=(8, 3))
     for axis, key, title in ((rate, "images_per_second", "images per second"), (tail, "p99_ms", "p99, ms")):
-        axis.bar(names, [document["sides"][name][key] for name in names], color=["#999", "#666", "#1f6fb2"])
+        axis.bar(
+            names, [document["sides"][name][key] for name in names], color=["#bbb", "#999", "#1f6fb2", "#666"]
+        )
         axis.set_title(title)
     figure.tight_layout()
     figure.savefig(file, dpi=120)

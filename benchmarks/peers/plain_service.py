@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--untraced", action="store_true", help="leave out BentoML's spans, as ours does")
     return parser.parse_args()
 
 
@@ -56,6 +58,7 @@ ARGUMENTS = _arguments()
     traffic={"timeout": 30},
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
+    tracing={"excluded_urls": ".*"} if ARGUMENTS.untraced else {},
 )
 class Plain:
     def __init__(self) -> None:
@@ -78,6 +81,7 @@ class Plain:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again once it has closed
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", ARGUMENTS.port))

@@ -17,11 +17,15 @@ looked := lib.looked
 
 deny contains {
 	"cell": "",
-	"message": sprintf("the policies have no well-formed thresholds for the environment %v", [input.environment]),
+	"message": sprintf("the policies have no well-formed thresholds for the environment %v", [environment]),
 	"remedy": "see policies/data/rules.json and policies/schema/environment.json",
 } if {
 	not well_formed
 }
+
+default environment := "(none)"
+
+environment := input.environment
 
 well_formed if {
 	[true, _] = json.match_schema(lib.settings, data.settings.environment_schema)

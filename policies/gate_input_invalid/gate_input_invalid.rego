@@ -1,8 +1,8 @@
 # METADATA
 # title: The question is complete, typed, and agrees with itself
 # description: |
-#   The input has the shape of schema/input.json; each place occurs once; each release that a cell names has its
-#   facts; a mark is about a place that is there; and `from` is what design.md says it is: the newest outcome's
+#   The input has the shape of schema/input.json; each place occurs once; each release in a cell that is judged
+#   has its facts; a mark is about a place that is there; and `from` is what design.md says it is: the newest outcome's
 #   cell, or, while an intent is open, the live one as far as that intent explains it.
 # custom:
 #   code: gate.input_invalid
@@ -33,7 +33,7 @@ deny contains refusal("", "a place occurs more than once") if {
 }
 
 deny contains refusal(lib.id(cell), sprintf("%s: there are no facts about %s", [lib.name(cell), lib.short(digest)])) if {
-	some cell in input.cells
+	some cell in lib.judged
 	some digest in (lib.releases_in(cell.from) | lib.releases_in(cell.to))
 	not input.releases[digest]
 }

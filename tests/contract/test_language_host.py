@@ -202,6 +202,13 @@ def test_a_program_that_exits_by_itself_fails_the_update(project: Project) -> No
     assert "exited with non-zero exit code: 3" in said.stdout + said.stderr
 
 
+def test_a_plugin_that_cannot_start_says_why(project: Project) -> None:
+    (project.folder / "plugin" / "__main__.py").write_text("import no_such_module_of_ours\n")
+    said = project.pulumi("preview")
+    assert said.returncode == 1
+    assert "no_such_module_of_ours" in said.stdout + said.stderr
+
+
 def test_what_a_program_prints_is_shown(project: Project) -> None:
     project.write("print('said by the program')\n")
     said = project.pulumi("preview")
@@ -221,7 +228,9 @@ def test_nothing_outlives_a_killed_engine(project: Project) -> None:
         stderr=subprocess.DEVNULL,
     )
     wait_until(lambda: any(p.name() == "sleep" for p in of_this_test(project)), "the program sleeps", 60)
-    assert len(of_this_test(project)) >= 4, "engine, host, program, its child"
+    assert len(of_this_test(project)) >= 5, "engine, host, program, its child, plugin"
+    told = [p for p in of_this_test(project) if "json.loads(told)" in " ".join(p.cmdline())]
+    assert len(told) == 1, "the plugin runs in the interpreter that waited for it"
     engine.kill()
     engine.wait()
     wait_until(lambda: of_this_test(project) == [], "all processes are gone", 10)

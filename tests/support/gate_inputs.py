@@ -79,10 +79,12 @@ def question(cells: list[dict[str, Any]], **changes: Any) -> dict[str, Any]:
 def example() -> dict[str, Any]:
     """The candidate lies ready in green of both regions; in local-a it goes from 0 to 5 %."""
     resting = cell(STANDING, CANDIDATE, 0)
-    return question([
-        place("local-a", resting, cell(STANDING, CANDIDATE, 5)),
-        place("local-b", resting, resting),
-    ])
+    return question(
+        [
+            place("local-a", resting, cell(STANDING, CANDIDATE, 5)),
+            place("local-b", resting, resting),
+        ]
+    )
 
 
 def step(before: float, after: float, **changes: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The launcher `./lockstep`, with a stand-in for uv that makes environments whose python tells what it got."""
+"""The launcher `./lockstep`, with a stand-in for uv whose environments have a python that tells its words."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -58,6 +57,8 @@ def credentials_file(stack: StackPaths) -> Path:
 
 def write_credentials(stack: StackPaths, credentials: BucketCredentials) -> None:
     """Write the file that only its owner can read, whole or not at all."""
+    import tempfile  # 15 ms that no reader needs
+
     path = credentials_file(stack)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".audit-")  # mkstemp gives mode 0600

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.client
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
 from lockstep.audit import s3xml
 from lockstep.audit.bucket import (
@@ -24,23 +20,16 @@ from lockstep.audit.bucket import (
     unlocked_bucket,
     unreachable,
 )
-from lockstep.audit.sigv4 import Credentials, encode_path, encode_query, signed_headers
+from lockstep.audit.s3http import SILENCE, Answer, SignedHttp
+from lockstep.audit.sigv4 import Credentials
 from lockstep.errors import Unavailable
 
 TIMEOUT_S = 10.0
 PAGE = 1000
-MAX_ANSWER_BYTES = 4 * MAX_OBJECT_BYTES
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class S3Bucket:
@@ -61,43 +50,14 @@ class S3Bucket:
         timeout_s: float = TIMEOUT_S,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
-        self._url = urlsplit(endpoint)
+        self._endpoint = endpoint.rstrip("/")
         self._bucket = bucket
-        self._credentials = Credentials(access, secret, region)
-        self._timeout = timeout_s
-        self._clock = clock
-        self._threads = threading.local()
+        self._http = SignedHttp(endpoint, Credentials(access, secret, region), timeout_s, clock)
         self.page_keys = PAGE
 
     @property
     def where(self) -> str:
-        return f"{self._url.scheme}://{self._url.netloc}/{self._bucket}"
-
-    def _connect(self) -> http.client.HTTPConnection:
-        secure = self._url.scheme == "https"
-        made = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        return made(self._url.hostname or "", self._url.port, timeout=self._timeout)
-
-    def _drop(self) -> None:
-        connection: http.client.HTTPConnection | None = getattr(self._threads, "connection", None)
-        self._threads.connection = None
-        if connection is not None:
-            connection.close()
-
-    def _once(self, method: str, target: str, body: bytes, headers: dict[str, str]) -> Answer:
-        connection: http.client.HTTPConnection | None = getattr(self._threads, "connection", None)
-        if connection is None:
-            connection = self._threads.connection = self._connect()
-        try:
-            connection.request(method, target, body=body, headers=headers)
-            answer = connection.getresponse()
-            data = answer.read(MAX_ANSWER_BYTES + 1)
-        except (OSError, http.client.HTTPException):
-            self._drop()
-            raise
-        if answer.will_close or len(data) > MAX_ANSWER_BYTES:
-            self._drop()
-        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, data)
+        return f"{self._endpoint}/{self._bucket}"
 
     def _ask(
         self,
@@ -107,26 +67,10 @@ class S3Bucket:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
     ) -> Answer:
-        if method == "PUT":
-            # On a connection of its own: a kept one may be closing, and a write is never sent twice.
-            self._drop()
         path = f"/{self._bucket}/{key}" if key else f"/{self._bucket}"
-        signed = signed_headers(
-            method, self._url.netloc, path, query or {}, headers or {}, body, self._credentials, self._clock()
-        )
-        target = encode_path(path) + (f"?{encode_query(query)}" if query else "")
-        kept = getattr(self._threads, "connection", None) is not None
         try:
-            return self._once(method, target, body, signed)
-        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
-            # The server closed a kept connection in between: ask again on a new one.
-            if not kept:
-                raise unreachable(self.where, str(error) or type(error).__name__) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise unreachable(self.where, str(error) or type(error).__name__) from None
-        try:
-            return self._once(method, target, body, signed)
-        except (OSError, http.client.HTTPException) as error:
+            return self._http.ask(method, path, query or {}, headers or {}, body)
+        except SILENCE as error:
             raise unreachable(self.where, str(error) or type(error).__name__) from None
 
     def _refused(self, doing: str, answer: Answer) -> Unavailable:
@@ -186,14 +130,25 @@ class S3Bucket:
         if answer.status != 200:
             raise self._refused(f"look at {key}", answer)
         sha256 = answer.headers.get("x-amz-checksum-sha256")
+        mode = answer.headers.get("x-amz-object-lock-mode")
         until = answer.headers.get("x-amz-object-lock-retain-until-date")
+        if version_id is not None and mode is None:
+            mode, until = self._retention(key, version_id)
         return ObjectHead(
             version_id=answer.headers.get("x-amz-version-id", "null"),
             size=int(answer.headers.get("content-length", "0")),
             sha256=base64.b64decode(sha256).hex() if sha256 else None,
-            mode=answer.headers.get("x-amz-object-lock-mode"),
+            mode=mode,
             retain_until=from_text(until) if until else None,
         )
+
+    def _retention(self, key: str, version_id: str) -> tuple[str | None, str | None]:
+        """The lock of one version. versitygw's HEAD leaves it out for a version that is not the newest."""
+        answer = self._ask("GET", key, {"retention": "", "versionId": version_id})
+        if answer.status != 200:
+            return None, None
+        lock = s3xml.parse(answer.body)
+        return s3xml.child(lock, "Mode") or None, s3xml.child(lock, "RetainUntilDate") or None
 
     def put_new(self, key: str, data: bytes, retain_until: datetime) -> str:
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()

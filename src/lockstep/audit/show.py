@@ -115,7 +115,8 @@ def _cell_changes(name: str, old: Cell | None, new: Cell | None) -> list[str]:
     lines = []
     for slot in SLOTS:
         was, now = release_in(old, slot), release_in(new, slot)
-        shares = f"{percent(slot_share(old, slot))} -> {percent(slot_share(new, slot))}"
+        share = (percent(slot_share(old, slot)), percent(slot_share(new, slot)))
+        shares = f"at {share[0]}" if share[0] == share[1] else " -> ".join(share)
         if was != now:
             lines.append(f"{name}{slot:<5} {_replacement(was, now)}, {shares}")
         elif now is not None and slot_share(old, slot) != slot_share(new, slot):

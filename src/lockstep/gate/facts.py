@@ -102,7 +102,8 @@ def build_input(
             {"model": model, "region": region, "digest": digest} for model, region, digest in _marks(marks)
         ],
         "releases": {
-            digest: release_facts(digest, store, trust, reasons) for digest in _moving(seen, origin, declared)
+            digest: release_facts(digest, store, trust, reasons)
+            for digest in _judged(seen, origin, declared, marks)
         },
         "barred": [] if log_state is None else sorted(log_state.barred),
         "rollback": None if rollback is None else {name: rollback[name] for name in ("digest", "target")},
@@ -218,10 +219,15 @@ def _of(values: Mapping[str, Mapping[str, Any]], place: Place) -> Any:
     return values.get(place[0], {}).get(place[1])
 
 
-def _moving(seen: Sequence[Place], origin: Table, declared: Table) -> list[str]:
-    """The releases in cells that change, before and after."""
-    pairs = [(at(origin, *place), at(declared, *place)) for place in seen]
-    found = {
-        release_in(cell, slot) for pair in pairs if pair[0] != pair[1] for cell in pair for slot in SLOTS
-    }
+def _judged(
+    seen: Sequence[Place], origin: Table, declared: Table, marks: Mapping[str, Mapping[str, str]]
+) -> list[str]:
+    """The releases in cells that change or are to be marked, before and after."""
+    marked = {(model, region) for model, region, _ in _marks(marks)}
+    pairs = [
+        (at(origin, *place), at(declared, *place))
+        for place in seen
+        if place in marked or at(origin, *place) != at(declared, *place)
+    ]
+    found = {release_in(cell, slot) for pair in pairs for cell in pair for slot in SLOTS}
     return sorted(digest for digest in found if digest is not None)

@@ -17,6 +17,9 @@ from lockstep.serving.refusal import Refused
 
 FORMATS = ("PNG", "JPEG")
 
+# Where Pillow keeps what can turn an image.
+METADATA = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
+
 # What Pillow's PNG and JPEG readers raise for bytes that are not what they should be.
 MALFORMED = (
     OSError,
@@ -34,8 +37,7 @@ MALFORMED = (
 
 
 def decode(data: bytes, limits: Limits = LIMITS) -> Image.Image:
-    """The image in `data` (PNG or JPEG), upright, in mode L, LA, RGB or RGBA with 8 bits a channel,
-    without metadata.
+    """The image in `data` (PNG or JPEG), upright, in mode L, LA, RGB or RGBA with 8 bits a channel.
 
     Raises Refused: `serving.empty` (400); `serving.not_an_image`, `serving.truncated` (422);
     `serving.too_many_pixels` (413), decided from the header, so that it costs no memory.
@@ -55,7 +57,7 @@ def decode(data: bytes, limits: Limits = LIMITS) -> Image.Image:
         image.load()
     except MALFORMED:
         raise Refused("the image is truncated or damaged", code="serving.truncated", status=422) from None
-    return _plain(_eight_bits(_upright(image)))
+    return _eight_bits(_plain(_upright(image)) if METADATA & image.info.keys() else image)
 
 
 def _too_many_pixels(what: str, limits: Limits) -> Refused:
@@ -75,9 +77,9 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """The pixels without the file's metadata, which was judged here and is not to be judged again."""
+    """The pixels without what could turn them: it was judged here and is not to be judged again."""
     plain = image.copy()
-    plain.info = {}
+    plain.info = {name: value for name, value in image.info.items() if name == "transparency"}
     return plain
 
 

@@ -115,5 +115,5 @@ def serve(app: App, listener: socket.socket) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
         ws="none",
     )
-    import gc; gc.collect(); gc.freeze()
+
     Server(config).run(sockets=[listener])

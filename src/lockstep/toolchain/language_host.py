@@ -9,6 +9,8 @@ file that imports nothing of Lockstep. What it promises:
   SIGINT to its process group; a killed engine is seen by the end of our stdin; and a watchdog, which
   holds the other end of a pipe, ends the group when this process is killed itself. What left the
   group on purpose (setsid) is not touched.
+- While a program starts, an interpreter for the plugin that it will need starts beside it: both import
+  the same half second of SDK, and two cores do that in the time of one.
 - It installs nothing and names no required packages: the environment is made beforehand, and the
   engine asks for each provider plugin when a resource first needs it.
 
@@ -39,6 +41,23 @@ MESSAGE_LIMIT = 400 * 1024 * 1024  # bytes; the engine's own limit
 GRACE_S = 2.0  # between SIGTERM and SIGKILL for one plugin that the engine no longer wants
 LINGER_S = 1.0  # how long the streams of an ended plugin may stay open in what it left behind
 PARENT_POLL_S = 0.5
+# The environment that an interpreter reads before it can be told anything.
+READ_EARLY = ("PYTHON", "LD_", "GRPC_", "PROTOCOL_BUFFERS_", "LANG", "LC_")
+# What a waiting interpreter does: the imports of every provider plugin, then, once told, one plugin.
+WAITING = """
+import json, os, runpy, sys
+import pulumi.provider.experimental.server
+told = sys.stdin.readline()
+if not told:
+    sys.exit(0)
+told = json.loads(told)
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+os.environ.clear()
+os.environ.update(told["environment"])
+os.chdir(told["cwd"])
+sys.argv = [told["program"], *told["arguments"]]
+runpy.run_path(told["program"], run_name="__main__")
+"""
 
 
 def add_site_packages() -> None:
@@ -82,7 +101,7 @@ class Children:
         with self._lock:
             if self._ended:
                 raise OSError("the language host is ending")
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, **options)
+            child = subprocess.Popen(command, **{"stdin": subprocess.DEVNULL, **options})
             self._running[child] = kind
         return child
 
@@ -112,12 +131,62 @@ class Children:
             child.kill()
 
 
+class Spare:
+    """At most one interpreter that waits to become a plugin."""
+
+    def __init__(self, children: Children) -> None:
+        self._children = children
+        self._lock = threading.Lock()
+        self._waiting: subprocess.Popen[bytes] | None = None
+
+    def prepare(self, project: Path) -> None:
+        """Start one if the project names plugins of its own; others need no Python."""
+        try:
+            expected = b"plugins:" in (project / "Pulumi.yaml").read_bytes()
+        except OSError:
+            return
+        with self._lock:
+            if expected and self._waiting is None:
+                pipe = subprocess.PIPE
+                command = [sys.executable, "-P", "-u", "-c", WAITING]
+                self._waiting = self._children.start("plugin", command, stdin=pipe, stdout=pipe, stderr=pipe)
+
+    def become(self, program: str, arguments: list[str], cwd: str, environment: dict[str, str]) -> Any:
+        """The interpreter, told to run the plugin; None where none waits or its start would differ."""
+        with self._lock:
+            waiting, early = self._waiting, {key: value for key, value in environment.items() if _early(key)}
+            if waiting is None or early != {key: os.environ[key] for key in os.environ if _early(key)}:
+                return None
+            self._waiting = None
+        told = {"program": program, "arguments": arguments, "cwd": cwd, "environment": environment}
+        assert waiting.stdin is not None
+        try:
+            with waiting.stdin as pipe:
+                pipe.write(json.dumps(told).encode() + b"\n")
+        except OSError:  # it has ended: it could not import the SDK, say
+            return None
+        return waiting
+
+    def dismiss(self) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.kill()
+            waiting.wait()
+            self._children.forget(waiting)
+
+
+def _early(name: str) -> bool:
+    return name.startswith(READ_EARLY)
+
+
 class Host:
     """The service's methods, as far as a prepared environment needs them."""
 
     def __init__(self, messages: Any, children: Children, engine: str, tracing: str) -> None:
         self.messages = messages
         self.children = children
+        self.spare = Spare(children)
         self.engine = engine
         self.tracing = tracing
 
@@ -169,6 +238,7 @@ class Host:
         }
         command = [sys.executable, "-u", str(EXECUTOR), *self._executor_arguments(request)]
         try:
+            self.spare.prepare(Path(request.info.root_directory))
             child = self.children.start(
                 "program", command, cwd=request.info.program_directory or None, env=environment
             )
@@ -177,6 +247,7 @@ class Host:
         context.add_callback(lambda: self.children.stop(child))
         code = child.wait()
         self.children.forget(child)
+        self.spare.dismiss()
         if code == SHOWN_ALREADY:
             return self.messages.RunResponse(bail=True)
         if code != 0:
@@ -201,24 +272,11 @@ class Host:
 
     def run_plugin(self, request: Any, context: Any) -> Iterator[Any]:
         """Run a Python plugin: stream what it writes, then its exit code."""
-        reply, folder = self.messages.RunPluginResponse, request.info.program_directory
-        program = [str(Path(folder, request.info.entry_point or "."))]
-        cwd = request.pwd
-        if request.kind == "analyzer":  # a policy pack is loaded by the SDK, from its own folder
-            program, cwd = ["-m", "pulumi.policy"], folder
-        command = [sys.executable, "-u", *program, *request.args]
-        environment = dict(entry.split("=", 1) for entry in request.env) or None
+        reply = self.messages.RunPluginResponse
         try:
-            child = self.children.start(
-                "plugin",
-                command,
-                cwd=cwd or None,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
+            child = self._start_plugin(request)
         except OSError as error:
-            yield reply(stderr=f"cannot start {' '.join(command)}: {error}\n".encode())
+            yield reply(stderr=f"cannot start a plugin with {sys.executable}: {error}\n".encode())
             yield reply(exitcode=1)
             return
         context.add_callback(lambda: self.children.stop(child))
@@ -226,6 +284,18 @@ class Host:
             yield reply(**{stream: chunk})
         self.children.forget(child)
         yield reply(exitcode=child.wait())
+
+    def _start_plugin(self, request: Any) -> Any:
+        folder, arguments = request.info.program_directory, list(request.args)
+        environment = dict(entry.split("=", 1) for entry in request.env) or dict(os.environ)
+        cwd = request.pwd or folder
+        program = [str(Path(folder, request.info.entry_point or "."))]
+        if request.kind == "analyzer":  # a policy pack is loaded by the SDK, from its own folder
+            program, cwd = ["-m", "pulumi.policy"], folder
+        elif child := self.spare.become(program[0], arguments, cwd, environment):
+            return child
+        command, pipe = [sys.executable, "-u", *program, *arguments], subprocess.PIPE
+        return self.children.start("plugin", command, cwd=cwd, env=environment, stdout=pipe, stderr=pipe)
 
 
 def _output(child: subprocess.Popen[bytes]) -> Iterator[tuple[str, bytes]]:

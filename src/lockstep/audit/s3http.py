@@ -1,0 +1,85 @@
+"""Signed requests to an S3 endpoint over kept connections, standard library only."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from lockstep.audit.bucket import MAX_OBJECT_BYTES
+from lockstep.audit.sigv4 import Credentials, encode_path, encode_query, signed_headers
+
+MAX_ANSWER_BYTES = 4 * MAX_OBJECT_BYTES
+SILENCE = (OSError, http.client.HTTPException)
+_CLOSED = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """headers: names in lower case; body: at most a byte more than MAX_ANSWER_BYTES is read."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class SignedHttp:
+    """Requests to one endpoint. Thread-safe: each thread has its own connection."""
+
+    def __init__(
+        self, endpoint: str, credentials: Credentials, timeout_s: float, clock: Callable[[], datetime]
+    ) -> None:
+        self._url = urlsplit(endpoint)
+        self._credentials = credentials
+        self._timeout = timeout_s
+        self._clock = clock
+        self._threads = threading.local()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        secure = self._url.scheme == "https"
+        made = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        return made(self._url.hostname or "", self._url.port, timeout=self._timeout)
+
+    def _drop(self) -> None:
+        connection: http.client.HTTPConnection | None = getattr(self._threads, "connection", None)
+        self._threads.connection = None
+        if connection is not None:
+            connection.close()
+
+    def _once(self, method: str, target: str, body: bytes, headers: dict[str, str]) -> Answer:
+        connection: http.client.HTTPConnection | None = getattr(self._threads, "connection", None)
+        if connection is None:
+            connection = self._threads.connection = self._connect()
+        try:
+            connection.request(method, target, body=body, headers=headers)
+            answer = connection.getresponse()
+            data = answer.read(MAX_ANSWER_BYTES + 1)
+        except (OSError, http.client.HTTPException):
+            self._drop()
+            raise
+        if answer.will_close or len(data) > MAX_ANSWER_BYTES:
+            self._drop()
+        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, data)
+
+    def ask(
+        self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes
+    ) -> Answer:
+        """One request and its answer. Raises one of SILENCE when there is none."""
+        if method == "PUT":
+            # On a connection of its own: a kept one may be closing, and a write is never sent twice.
+            self._drop()
+        signed = signed_headers(
+            method, self._url.netloc, path, query, headers, body, self._credentials, self._clock()
+        )
+        target = encode_path(path) + (f"?{encode_query(query)}" if query else "")
+        kept = getattr(self._threads, "connection", None) is not None
+        try:
+            return self._once(method, target, body, signed)
+        except _CLOSED:
+            if not kept:
+                raise
+        # The server closed a kept connection in between: ask again on a new one.
+        return self._once(method, target, body, signed)
