@@ -501,3 +501,12 @@ def test_garbage_at_the_next_place(forged: Forged) -> None:
     forged.only("audit.malformed_record", index=6)
     with pytest.raises(IntegrityError):
         forged.note()
+
+
+@pytest.mark.parametrize("size", [5, 7, 20])
+def test_a_decision_made_on_another_head_is_not_written(forged: Forged, size: int) -> None:
+    before = set(forged.bucket.objects)
+    made = draft("history", claimed=WHO, history_reason="late")
+    with pytest.raises(LostRace) as lost:
+        forged.log.append(made, expect_size=size, now=forged.now, retention=RETENTION)
+    assert (lost.value.code, set(forged.bucket.objects)) == ("audit.stale_head", before)

@@ -361,6 +361,7 @@ def test_a_service_moves_to_another_port_without_a_failed_request(fleet: Fleet, 
 
 def test_a_refused_route_is_reported_with_envoys_words_and_taken_back(fleet: Fleet, region: str) -> None:
     version = fleet.route(region, both(5))
+    written = gateway.read_routes(fleet.folder(region))
     route = http_route(MODEL, region, both(50), intent=2)
     header = {"type": "RegularExpression", "name": "x-who", "value": "(unclosed"}
     route["spec"]["rules"][0]["matches"][0]["headers"] = [header]
@@ -369,6 +370,8 @@ def test_a_refused_route_is_reported_with_envoys_words_and_taken_back(fleet: Fle
     assert refused.value.code == "route.rejected"
     assert "missing )" in refused.value.message
     assert live.read_live(fleet.admins[region]).version == version
+    assert gateway.read_routes(fleet.folder(region)) == written
+    assert version in (fleet.folder(region) / "rds" / "rds.json").read_text()
     assert fleet.live(region).cell == both(5)
     assert fleet.route(region, both(10)) != version  # the gateway takes the next change as if nothing was
     assert fleet.live(region).cell == both(10)
@@ -452,6 +455,14 @@ def test_the_entry_point_spreads_evenly_and_passes_headers_on(fleet: Fleet, two:
     assert (status, headers["x-request-id"], got["x-request-id"], got["x-who"]) == (200, "mine", "mine", "me")
     assert not [name for name in {**got, **headers} if name.startswith("x-envoy")]
     assert headers["x-lockstep-intent"] == "1"
+
+
+def test_a_client_cannot_steer_the_entry_point(fleet: Fleet) -> None:
+    fleet.gateway("local-a")
+    fleet.slots("local-a", delay_s=0.3)
+    fleet.route("local-a", both(0))
+    fleet.entry("local-a")
+    assert fleet.ask("entry", headers={"x-envoy-upstream-rq-timeout-ms": "50"})[0] == 200
 
 
 def test_killed_gateways_cost_no_request(fleet: Fleet, two: tuple[str, str]) -> None:

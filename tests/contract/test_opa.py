@@ -71,7 +71,8 @@ def test_from_5_to_80_is_denied_in_words(running: Opa) -> None:
     assert {one.code for one in decision.violations} == {"step.ladder", "step.size"}
     ladder = decision.violations[0]
     assert ladder.message == (
-        "digits in local-a: share of sha256:b2b2b2b2b2b2 would go from 5 % to 80 %; the next allowed step is 25 %"
+        "digits in local-a: share of sha256:b2b2b2b2b2b2 would go from 5 % to 80 %; "
+        "the next allowed step is 25 %"
     )
     assert ladder.remedy == "promote with --share 25"
     assert ladder.cell == "digits/local-a"
@@ -181,7 +182,7 @@ def test_it_dies_with_whoever_started_it() -> None:
     assert not child.is_running()
 
 
-def test_a_changed_bundle_is_not_loaded(tmp_path: Path) -> None:
+def test_a_policy_that_does_not_compile_is_named(tmp_path: Path) -> None:
     shutil.copytree(opa.POLICIES, tmp_path / "policies")
     broken = tmp_path / "policies" / "step_size" / "step_size.rego"
     broken.write_text("package lockstep.rules.step.size\n\nlooked := {")

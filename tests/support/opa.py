@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
+
 from lockstep.paths import here
-from lockstep.toolchain import Progress, ensure, find
+from lockstep.toolchain import ensure, find
 
 POLICIES = here().root / "policies"
 
 
 def binary() -> Path:
     """OPA as this checkout pins it; made first where it is missing."""
-    return (find() or ensure(Progress())).opa
+    return (find() or ensure(lambda line: click.echo(line, err=True))).opa

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from lockstep.cli.release import release
+from lockstep.cli.release import command as release
 from lockstep.errors import IntegrityError, UsageError
 from lockstep.evidence import evaluation
 from lockstep.release.folder import FolderStore
@@ -100,7 +100,7 @@ def test_help_has_examples(verb: str) -> None:
 def test_looking_at_a_release_does_not_load_torch(store: FolderStore) -> None:
     digest = releases.put(store)
     code = (
-        "import sys\nfrom lockstep.cli.release import release\n"
+        "import sys\nfrom lockstep.cli.release import command as release\n"
         f"for words in (['list'], ['show', '{digest}'], ['verify', '{digest}']):\n"
         f"    release([*words, '--store', 'file://{store.root}'], standalone_mode=False)\n"
         "heavy = {'torch', 'onnx', 'onnxruntime', 'sklearn', 'numpy'} & set(sys.modules)\n"

@@ -164,7 +164,7 @@ def test_waiting_ends_at_once_when_refused(answering: Admin) -> None:
     answering.dump(config())
     answering.answers["/stats"] = rejected(4)
     with pytest.raises(LockstepError) as refused:
-        live.wait_in_force(answering.port, "other", deadline_s=600, rejected_before=3)
+        live.wait_in_force(answering.port, "other", deadline_s=5, rejected_before=3)
     assert refused.value.code == "route.rejected"
 
 

@@ -191,11 +191,14 @@ def test_a_second_ensure_does_nothing(pinned: Versions, server: Server, tmp_path
 
 
 def test_two_at_once_make_one(pinned: Versions, server: Server, tmp_path: Path) -> None:
-    root, made = tmp_path / "cache", list[Path]()
-    threads = [
-        threading.Thread(target=lambda: made.append(bin_folder.ensure(pinned, root, lambda line: None)))
-        for _ in range(4)
-    ]
+    """One download, and no one's folder is replaced under the feet of another."""
+    root, made = tmp_path / "cache", list[tuple[Path, int]]()
+
+    def make() -> None:
+        folder = bin_folder.ensure(pinned, root, lambda line: None)
+        made.append((folder, folder.stat().st_ino))
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -24,15 +24,15 @@ def _open(url: str | None) -> Store:
     return open_store(url or f"file://{paths.here().store}")
 
 
-@click.group()
-def release() -> None:
+@click.group("release")
+def command() -> None:
     """Releases: immutable bundles of a model, named by their digest.
 
     RELEASE is a digest, sha256:..., or the first digits of one (four at least).
     """
 
 
-@release.command()
+@command.command()
 @click.option("--model", default="digits", show_default=True, help="A folder of models/.")
 @click.option(
     "--variant",
@@ -78,7 +78,7 @@ def build(model: str, variant: str, url: str | None, output: str) -> None:
     )
 
 
-@release.command("list")
+@command.command("list")
 @click.option("--model", help="Only this model's releases.")
 @store_option
 @output_option
@@ -105,7 +105,7 @@ def list_releases(model: str | None, url: str | None, output: str) -> None:
     emit(output, "release-list", document, text)
 
 
-@release.command()
+@command.command()
 @digest_argument
 @store_option
 @output_option
@@ -159,7 +159,7 @@ def _describe(manifest: Manifest, evaluation: dict[str, Any] | None, reason: str
     return "\n".join(lines)
 
 
-@release.command()
+@command.command()
 @digest_argument
 @store_option
 @output_option

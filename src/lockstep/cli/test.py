@@ -25,7 +25,9 @@ def _policies(toolchain: Toolchain, folder: Path) -> bool:
 
     results = policy_checks.run(toolchain.opa, folder)
     for result in results:
-        click.echo(str(result))
+        click.echo(f"{'ok' if result.ok else 'FAILED'}  {result.name} ({result.seconds:.1f} s)")
+        if not result.ok:
+            click.echo(result.output)
     return bool(results) and all(result.ok for result in results)
 
 

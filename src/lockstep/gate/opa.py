@@ -160,7 +160,7 @@ def _sign(policies: Policies, environment: str, folder: Path, opa_binary: Path, 
         private.unlink()
     if built.returncode != 0:
         raise Unavailable(
-            f"the policies cannot be built: {_tail(built.stderr).replace(str(staged), 'policies')}",
+            f"the policies cannot be built: {_tail(built.stdout + built.stderr).replace(str(staged), 'policies')}",
             code="gate.policies_broken",
             remedy="mend the policy that is named; ./lockstep test checks them all",
         )

@@ -149,7 +149,7 @@ def _wait(
 ) -> None:
     until = time.monotonic() + deadline_s
     while not in_force():
-        if False:
+        if rejections(admin_port) > rejected_before:
             raise LockstepError(
                 f"{whose(admin_port)} refused {what}",
                 code="route.rejected",

@@ -26,7 +26,7 @@ from lockstep.errors import DeadlineExceeded, LockstepError, Unavailable, UsageE
 from lockstep.local.lock import locked
 
 CHILD = Path(__file__).with_name("child.py")
-ALREADY_ADDED, BAD_NAME, NOT_RUNNING = 90, 10, 70
+BAD_NAME, SHUTTING_DOWN = 10, 6
 LOG_BYTES = 10_000_000
 
 
@@ -92,19 +92,21 @@ class Supervisor:
 
     def states(self) -> dict[str, str]:
         """Program name -> state name (RUNNING, STARTING, BACKOFF, FATAL, ...); empty if nothing runs."""
-        try:
-            processes = self._rpc().getAllProcessInfo()
-        except (OSError, http.client.HTTPException):
-            return {}
-        return {process["name"]: process["statename"] for process in processes}
+        return {process["name"]: process["statename"] for process in self._processes()}
 
     def pids(self) -> dict[str, int]:
         """Program name -> process id of what is running."""
+        return {process["name"]: process["pid"] for process in self._processes() if process["pid"]}
+
+    def _processes(self) -> list[dict[str, Any]]:
         try:
-            processes = self._rpc().getAllProcessInfo()
+            return list(self._rpc().getAllProcessInfo())
         except (OSError, http.client.HTTPException):
-            return {}
-        return {process["name"]: process["pid"] for process in processes if process["pid"]}
+            return []
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != SHUTTING_DOWN:
+                raise
+            return []
 
     def is_running(self, program: Program) -> bool:
         """Whether this very program (same command, same environment) is up."""
@@ -197,12 +199,28 @@ class Supervisor:
                 raise
 
     def _daemon_pid(self) -> int | None:
+        """Of the daemon that answers, also while it is on its way out; None if none does."""
         try:
             return int(self._rpc().getPID())
         except (OSError, http.client.HTTPException):
             return None
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != SHUTTING_DOWN:
+                raise
+            return int((self.run / "supervisord.pid").read_text())
+
+    def _is_leaving(self) -> bool:
+        try:
+            self._rpc().getState()
+            return False
+        except (OSError, http.client.HTTPException):
+            return False
+        except xmlrpc.client.Fault as fault:
+            return bool(fault.faultCode == SHUTTING_DOWN)
 
     def _ensure_daemon(self) -> None:
+        if self._is_leaving():
+            self._stop_daemon()
         if self._daemon_pid() is not None:
             return
         for folder in (self.run / "conf.d", self.logs, self.socket.parent):

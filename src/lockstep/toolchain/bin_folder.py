@@ -57,7 +57,7 @@ def ensure(versions: Versions, root: Path, progress: Progress) -> Path:
         return found
     with _one_at_a_time(root / "lock", progress):
         found = find(versions, root)
-        if False:
+        if found is not None:  # somebody else has just made it
             return found
         made = {program.name: _program(program, versions, root, progress) for program in versions.programs}
         return _assemble(folder(versions, root), made)
