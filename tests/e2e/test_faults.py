@@ -78,7 +78,7 @@ def _refused_at_80(checkout: Checkout) -> None:
     """The ladder still knows that green has 5 %."""
     before = checkout.stack_file.read_bytes()
     checkout.declare(local_a={"green_weight": 80})
-    said = checkout.pulumi("preview", expect=255).stdout
+    said = checkout.pulumi("preview", expect=1).stdout
     checkout.stack_file.write_bytes(before)
     assert "step.ladder" in said
     assert "from 5 % to 80 %" in said
@@ -166,7 +166,7 @@ def _a_region_leaves_in_two_updates(checkout: Checkout) -> None:
     document = yaml.safe_load(before)
     del document["config"]["lockstep:models"]["digits"]["local-b"]
     checkout.stack_file.write_text(yaml.safe_dump(document))
-    assert "table.withdraw_first" in checkout.pulumi("preview", expect=255).stdout
+    assert "table.withdraw_first" in checkout.pulumi("preview", expect=1).stdout
     checkout.stack_file.write_bytes(before)
     checkout.run("withdraw", "digits", "--region", "local-b", "--yes")
     status = checkout.status()

@@ -138,7 +138,7 @@ def _declared(checkout: Checkout, **changes: object) -> str:
     before = checkout.stack_file.read_bytes()
     checkout.declare(local_a=changes)
     try:
-        return checkout.pulumi("preview", expect=255).stdout
+        return checkout.pulumi("preview", expect=1).stdout
     finally:
         checkout.stack_file.write_bytes(before)
 
