@@ -39,7 +39,7 @@ def command(release: str, reason: str, stack: str, dry_run: bool, output: str) -
     document = {"release": barred[0], "reason": reason, "dry_run": dry_run}
     if not dry_run:
         made = draft_retry(state, digest=barred[0], reason=reason, **context.ledger.circumstances())
-        document["record"] = context.ledger.append(made).index
+        document["record"] = context.ledger.append(made, at=state.size).index
     emit(
         output,
         "retry",

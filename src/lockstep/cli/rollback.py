@@ -70,12 +70,11 @@ def record_decision(context: Context, back: Rollback, reason: str) -> None:
     """The `rollback` record comes first: from it on, steps to its target count as steps to what stands."""
     from lockstep.audit.drafts import draft_rollback
 
-    state = context.ledger.state(fresh=True)
-    assert state is not None
+    state = context.ledger.settle()
     made = draft_rollback(
         state, digest=back.release, target=back.target, reason=reason, **context.ledger.circumstances()
     )
-    context.ledger.append(made)
+    context.ledger.append(made, at=state.size)
 
 
 def _require_healthy(context: Context, model: str, back: Rollback) -> None:

@@ -33,7 +33,10 @@ def command() -> None:
     _act_two(context, candidate)
     _act_three(candidate)
     _act_four()
-    _chapter("The end", "The stack is as it was before, and the log has the whole story: ./lockstep audit show --last 20")
+    _chapter(
+        "The end",
+        "The stack is as it was before, and the log has the whole story: ./lockstep audit show --last 20",
+    )
     _cli("retry", candidate, "--reason", "the tour is over; the release may try again")
 
 
@@ -64,7 +67,9 @@ def _prepare(context: Context) -> str:
             remedy="run `./lockstep release build --variant better`",
         )
     if state is not None and others[-1] in state.barred:
-        _chapter("First", "The candidate was rolled back from before; somebody lets it try again, on the record.")
+        _chapter(
+            "First", "The candidate was rolled back from before; somebody lets it try again, on the record."
+        )
         _cli("retry", others[-1], "--reason", "for the tour")
     return others[-1]
 
@@ -131,7 +136,9 @@ def _act_four() -> None:
         data[len(data) // 2] ^= 1
         record.chmod(0o600)
         record.write_bytes(bytes(data))
-        _chapter("8. One byte", f"In a copy of the log, one bit of {record.parent.name}/{record.name} is changed.")
+        _chapter(
+            "8. One byte", f"In a copy of the log, one bit of {record.parent.name}/{record.name} is changed."
+        )
         _cli("audit", "verify", "--from", str(copy), expect=1)
 
 
@@ -190,7 +197,9 @@ def _traffic() -> None:
     click.echo(f"\n{IMAGES} real images through the entry point, {failed} failed:")
     for (region, slot, release), count in sorted(counts.items()):
         percent = 100 * count / per_region[region]
-        click.echo(f"  {region} {slot:<5} {short(release)} {percent:5.1f} %  {'█' * max(1, round(percent / 2.5))}")
+        click.echo(
+            f"  {region} {slot:<5} {short(release)} {percent:5.1f} %  {'█' * max(1, round(percent / 2.5))}"
+        )
 
 
 def _ask(port: int, image: bytes) -> dict[str, Any] | None:

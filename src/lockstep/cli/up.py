@@ -61,7 +61,7 @@ def record_history(context: Context) -> None:
 
     circumstances = context.ledger.circumstances()
     if circumstances["history"]:
-        context.ledger.append(draft("history", **circumstances))
+        context.ledger.append(draft("history", **circumstances), at=context.ledger.settle().size)
 
 
 def closing(context: Context) -> dict[str, Any]:

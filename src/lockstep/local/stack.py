@@ -131,7 +131,7 @@ class LocalStack:
         Raises UsageError `release.unknown`, IntegrityError `release.corrupt`, Unavailable
         `process.not_ready`.
         """
-        from lockstep.local.environments import ensure as ensure_environment
+        from lockstep.local.environments import ensure, launch
         from lockstep.local.gateway import set_backend
         from lockstep.local.httproute import backend_name
         from lockstep.release.store import open_store
@@ -139,26 +139,23 @@ class LocalStack:
         name = f"{model}-{region}-{slot}"
         store = open_store(store_url or f"file://{self.paths.store}")
         bundle = store.materialize(release, self.run / "bundles")
-        environment = ensure_environment(
+        environment = ensure(
             (bundle / _lock_title(bundle, runtime)).read_bytes(),
             cache=cache() / "envs",
             uv=Path(sys.executable).parent / "uv",
             python=Path(sys.executable),
         )
         port = self.ports.assign(name, near=near)
-        program = Program(
-            name,
-            _serving_argv(environment, bundle, release, model, region, slot, port, runtime),
-            {
-                "PYTHONPATH": str(bundle),
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "BENTOML_HOME": str(self.run / "bentoml" / name),
-                "BENTOML_DO_NOT_TRACK": "True",
-                "HOME": str(self.run),
-                "OMP_NUM_THREADS": "1",
-            },
-            self.run,
-        )
+        options = {
+            "release": release,
+            "slot": slot,
+            "region": region,
+            "model": model,
+            "port": str(port),
+            "runtime": runtime,
+        }
+        command = launch(environment, bundle, self.run / "bentoml" / name, options)
+        program = Program(name, command.argv, command.env, self.run)
         self._start(program, port, lambda: self._serves(port, release), deadline_s=READY_S)
         admin = self.ports.get(admin_of(gateway_name(region)))
         if admin is not None:
@@ -296,18 +293,3 @@ def _lock_title(bundle: Path, runtime: str) -> str:
             remedy="set lockstep:runtime to onnx or torch",
         )
     return title
-
-
-def _serving_argv(
-    python: Path, bundle: Path, release: str, model: str, region: str, slot: Slot, port: int, runtime: str
-) -> list[str]:
-    words = {
-        "bundle": str(bundle),
-        "release": release,
-        "slot": slot,
-        "region": region,
-        "model": model,
-        "port": str(port),
-        "runtime": runtime,
-    }
-    return [str(python), "-m", "lockstep.serving", *(f"--{key}={value}" for key, value in words.items())]

@@ -11,7 +11,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lockstep.errors import UsageError
-from lockstep.table import SLOTS, Cell, Slot, Table, at, cells, is_withdrawn, release_in, share, short, slot_share, tenths
+from lockstep.table import (
+    SLOTS,
+    Cell,
+    Slot,
+    Table,
+    at,
+    cells,
+    is_withdrawn,
+    release_in,
+    share,
+    short,
+    slot_share,
+    tenths,
+)
 
 Marks = Mapping[str, Mapping[str, str]]
 

@@ -1,0 +1,245 @@
+"""The half that adds to the record: intents, outcomes, denials, withdrawals; always through S3.
+
+A writer first settles what a dead one left (`settle`), then reads, decides, and appends at the head that it
+decided on. Somebody else's record in between makes the append fail: it is never just tried again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from lockstep.errors import Denied, IntegrityError, LockstepError, Unavailable, Violation
+from lockstep.gate.judge import Observed, Plan, live_table, plan
+from lockstep.ledger.circumstances import claimed_actor, git_state
+from lockstep.ledger.reader import Reader, waits
+from lockstep.table import Table, cells, is_withdrawn, releases
+
+if TYPE_CHECKING:
+    from lockstep.audit.local import LocalAudit
+    from lockstep.audit.record import Record
+    from lockstep.audit.state import State
+    from lockstep.gate.decision import Decision
+
+
+@dataclass
+class Ledger(Reader):
+    """One stack's record, and what is needed to add to it."""
+
+    def _writable(self) -> LocalAudit:
+        audit = self.audit(write=True)
+        if audit is None:
+            raise Unavailable(
+                "the audit bucket is not there, so nothing can be recorded and nothing may change",
+                code="audit.absent",
+                remedy="run `./lockstep up`, which declares the bucket before everything else",
+            )
+        return audit
+
+    def settle(self) -> State:
+        """The state to decide on, after completing what a dead writer left between record and head."""
+        audit = self._writable()
+        audit.log.settle(now=datetime.now(UTC), retention=timedelta(days=self.retention_days))
+        return self.state(fresh=True) or audit.log.state()
+
+    def append(self, made: dict[str, Any], *, at: int) -> Record:
+        """Append a draft as record `at`, the size of the log that it was decided on.
+
+        Raises LostRace `audit.stale_head` if the log has grown since.
+        """
+        audit = self._writable()
+        record: Record = audit.log.append(
+            made,
+            expect_size=at,
+            now=datetime.now(UTC),
+            retention=timedelta(days=self.retention_days),
+        )
+        self._read = False
+        return record
+
+    def circumstances(self) -> dict[str, Any]:
+        """Who, from which commit, and which history files are new: what every record says."""
+        from lockstep.audit.history import newer
+
+        folder = self.stack.history
+        return {
+            "claimed": claimed_actor(),
+            "git": git_state(str(self.stack.paths.root)),
+            "history": newer(folder, self._listed()) if folder.is_dir() else [],
+        }
+
+    def _listed(self) -> set[str]:
+        """The history files that earlier records name, as far back as the newest record that names any."""
+        audit = self.audit()
+        if audit is None:
+            return set()
+        for index in range(self.size() - 1, -1, -1):
+            listed = audit.log.read(index)["history"]
+            if listed:
+                return {item["name"] for item in listed}
+        return set()
+
+    def record_intent(self, declared: Table) -> Plan | None:
+        """Close an open intent, ask, and append the intent for a due change; None if nothing is due.
+
+        Raises Denied (and leaves a `denied` record), Unavailable, LostRace.
+        """
+        state = self.settle()
+        reopened = state.open_intent is not None
+        if reopened:
+            self.close_interrupted()
+            state = self.settle()
+        observed = self.stack.observe()
+        proposed = plan(declared, state, observed, reopened=reopened)
+        if proposed is None:
+            return None
+        decision = self.ask(proposed, state, observed)
+        if waits(proposed, decision):
+            return None
+        if not decision.allow:
+            self.record_denied(proposed, decision)
+            raise Denied(decision.violations)
+        from lockstep.audit.drafts import draft_intent
+
+        made = draft_intent(
+            from_=proposed.origin,
+            to=proposed.target,
+            change=proposed.change,
+            decision=decision.to_record(),
+            marked=proposed.marks,
+            evidence=list(decision.evidence),
+            **self.circumstances(),
+        )
+        self.append(made, at=state.size)
+        return proposed
+
+    def record_denied(self, proposed: Plan, decision: Decision) -> Record:
+        from lockstep.audit.record import draft
+
+        made = draft(
+            "denied",
+            from_=proposed.origin,
+            to=proposed.target,
+            change=proposed.change,
+            decision=decision.to_record(),
+            evidence=list(decision.evidence),
+            releases=releases(proposed.target),
+            **self.circumstances(),
+        )
+        return self.append(made, at=self.settle().size)
+
+    def record_outcome(self, intent: int) -> None:
+        """Close `intent` with the live table. Raises LockstepError `receipt.not_in_force` on a mismatch."""
+        state = self.settle()
+        if state.open_intent is None:
+            return
+        opened = state.open_intent
+        if opened.index != intent:
+            raise IntegrityError(
+                f"the open intent is record {opened.index}, not {intent}",
+                code="receipt.wrong_intent",
+                remedy="run `./lockstep up`, which closes it and asks again",
+            )
+        observed = self.stack.observe()
+        live = _answered(observed, opened["to"])
+        if live == opened["to"]:
+            self._append_outcome(state, opened, live, observed, "complete", None)
+            return
+        table = live_table(state, observed)
+        self._append_outcome(state, opened, table, observed, "interrupted", "live is not what was intended")
+        raise LockstepError(
+            "the routes are not what the intent says; the record says so",
+            code="receipt.not_in_force",
+            remedy="see `./lockstep status`, then run `./lockstep up`",
+        )
+
+    def close_interrupted(self, reason: str = "found open by the next writer") -> None:
+        """Give an open intent the outcome `interrupted` with the live table. Nothing open: nothing done."""
+        state = self.settle()
+        if state.open_intent is None:
+            return
+        observed = self.stack.observe()
+        table = live_table(state, observed)
+        self._append_outcome(state, state.open_intent, table, observed, "interrupted", reason)
+
+    def _append_outcome(
+        self, state: State, intent: Record, live: Table, observed: Observed, result: str, reason: str | None
+    ) -> None:
+        from lockstep.audit.drafts import draft_outcome
+
+        made = draft_outcome(
+            state,
+            intent,
+            live=live,
+            ready=_ready(live, observed),
+            result=result,
+            reason=reason,
+            **self.circumstances(),
+        )
+        self.append(made, at=state.size)
+
+    # --- leaving
+
+    def record_withdrawal(self, *, allowed: bool) -> None:
+        """A destroy begins: record the intent to withdraw everything. Raises Denied unless allowed."""
+        from lockstep.audit.drafts import draft_intent
+
+        if not allowed:
+            raise Denied(
+                [
+                    Violation(
+                        "destroy.not_allowed",
+                        f"the stack {self.stack.name} does not allow destroy",
+                        "set lockstep:allow_destroy to true, run an update, then destroy",
+                    )
+                ],
+                code="destroy.not_allowed",
+            )
+        self.close_interrupted("found open by destroy")
+        state = self.settle()
+        target: Table = {}
+        for model, region, cell in cells(state.table):
+            standing = state.standing.get(model, {}).get(region)
+            target.setdefault(model, {})[region] = (
+                {"withdraw": standing} if standing is not None and not is_withdrawn(cell) else cell
+            )
+        made = draft_intent(
+            from_=state.table,
+            to=target,
+            change="withdraw",
+            decision={"allow": True, "by": "allow_destroy"},
+            marked={},
+            reason="destroy, which the stack's config allows",
+            **self.circumstances(),
+        )
+        self.append(made, at=state.size)
+
+    def record_withdrawn(self) -> None:
+        """The last act of a destroy: nothing is routed any more."""
+        state = self.settle()
+        if state.open_intent is None:
+            return
+        live = state.open_intent["to"]
+        self._append_outcome(state, state.open_intent, live, Observed({}, {}), "complete", None)
+
+
+def _answered(observed: Observed, target: Table) -> Table:
+    """The live table as the gateways answer it: nothing is assumed for one that does not."""
+    live: Table = {}
+    for model, region, _ in cells(target):
+        cell = observed.live.get((model, region))
+        if cell is not None:
+            live.setdefault(model, {})[region] = cell
+    return live
+
+
+def _ready(table: Table, observed: Observed) -> dict[str, dict[str, dict[str, bool]]]:
+    """For each slot: whether its service says that it serves the release that the table names."""
+    ready: dict[str, dict[str, dict[str, bool]]] = {}
+    for model, region, cell in cells(table):
+        serving = observed.serving.get((model, region), {})
+        ready.setdefault(model, {})[region] = {
+            slot: cell.get(slot) is not None and serving.get(slot) == cell[slot] for slot in ("blue", "green")
+        }
+    return ready
