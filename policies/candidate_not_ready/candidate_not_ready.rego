@@ -29,7 +29,6 @@ deny contains {
 	some digest in lib.bound(cell)
 	some slot in lib.slots
 	lib.holds(cell.to, slot, digest)
-	lib.weight(cell.to, slot) > 0
 	not was_ready(cell, slot, digest)
 }
 

@@ -41,6 +41,9 @@ test_a_place_occurs_once if {
 }
 
 test_each_moving_release_has_its_facts if {
+	placing := f.question([f.place("local-a", f.cell(f.s, null, 0), f.cell(f.s, f.c, 0))])
+	"gate.input_invalid" in f.codes(f.set_fields(placing, {"releases": {f.s: f.release}}))
+	"gate.input_invalid" in f.codes(f.set_fields(placing, {"releases": {f.c: f.release}}))
 	"gate.input_invalid" in f.codes(f.set_fields(f.step(0, 5), {"releases": {f.s: f.release}}))
 }
 
@@ -71,4 +74,8 @@ test_no_log_knows_nothing if {
 	first := f.question([f.first_place("local-a", f.cell(f.s, null, 0))])
 	f.allowed(f.set_fields(first, absent))
 	"gate.input_invalid" in f.codes(f.set_fields(f.step(0, 5), absent))
+}
+
+test_what_does_not_move_needs_no_facts if {
+	f.allowed(f.set_fields(f.step(5, 5), {"releases": {}}))
 }

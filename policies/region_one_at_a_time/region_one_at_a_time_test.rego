@@ -49,3 +49,12 @@ test_missing_fact if {
 	question := f.step(0, 5)
 	not f.allowed(f.set_fields(question, {"cells": [object.remove(question.cells[0], ["region"])]}))
 }
+
+test_a_region_that_falls_or_only_gets_a_release_does_not_count if {
+	rises := f.place("local-a", f.cell(f.s, f.c, 0), f.cell(f.s, f.c, 5))
+	falls := f.place("local-b", f.cell(f.s, f.c, 5), f.cell(f.s, f.c, 0))
+	places := f.place("local-c", f.cell(f.s, null, 0), f.cell(f.s, f.c, 0))
+	f.allowed(f.question([rises, falls, places]))
+	also := f.set_fields(rises, {"region": "local-d"})
+	count(f.messages(f.question([rises, falls, places, also]), "region.one_at_a_time")) == 2
+}

@@ -110,3 +110,14 @@ test_missing_fact if {
 		["probation_seconds"],
 	)}
 }
+
+test_it_looks_at_the_places_to_be_marked if {
+	resting := f.cell(f.s, f.c, 0)
+	others := [f.set_fields(f.place(region, resting, resting), {"model": model}) |
+		some [model, region] in [["digits", "local-b"], ["digits", "local-c"], ["letters", "local-a"], ["maps", "local-a"]]
+	]
+	answer := data.lockstep.decision with input as f.set_fields(due, {"cells": array.concat([at_full], others)})
+		with data.settings.environments as f.environments
+	answer.allow
+	answer.looked["stand.probation"] == 1
+}

@@ -59,6 +59,7 @@ test_while_an_intent_is_open_both_its_sides_are_right if {
 test_and_nothing_else_but_the_recorded_table_repairs_it if {
 	f.codes(open_at(f.cell(f.s, f.c, 50), f.cell(f.s, f.c, 100))) == {"state.disagrees"}
 	f.allowed(open_at(f.cell(f.s, f.c, 50), f.cell(f.s, f.c, 0)))
+	f.codes(open_at(f.cell(f.s, f.c, 50), f.cell(f.s, f.c, 50))) == {"state.disagrees"}
 }
 
 test_the_intents_sides_count_only_while_it_is_open if {

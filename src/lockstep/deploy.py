@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep.errors import Cancelled, LockstepError
@@ -144,7 +145,7 @@ class Engine:
         """Clear locks whose holder is proven dead, and the pending operations that it left."""
         for file in self.workspace.locks.glob("*.json"):
             lock = json.loads(file.read_text())
-            if lock.get("hostname") == socket.gethostname() and not _exists(int(lock["pid"])):
+            if lock.get("hostname") == socket.gethostname() and not _holds(int(lock["pid"]), file):
                 self.progress(f"clearing the lock of a dead update (pid {lock['pid']})")
                 file.unlink()
         if not self.workspace.state_file.exists():
@@ -161,14 +162,18 @@ class Engine:
             stack.import_stack(automation.Deployment(deployment.version, cleared))
 
 
-def _exists(pid: int) -> bool:
+def _holds(pid: int, lock: Path) -> bool:
+    """Whether the process that took a lock still lives: not a zombie, and not a later one of its number."""
+    import psutil
+
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        process = psutil.Process(pid)
+        taken = lock.stat().st_mtime
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= taken + 1
+    except (psutil.NoSuchProcess, FileNotFoundError):
         return False
-    except PermissionError:
+    except psutil.AccessDenied:
         return True
-    return True
 
 
 @contextmanager

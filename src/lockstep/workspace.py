@@ -68,7 +68,8 @@ class Workspace:
             "PATH": os.pathsep.join(path + kept),
             "VIRTUAL_ENV": str(venv),
             "PULUMI_HOME": str(self.paths.state / "pulumi"),
-            "PULUMI_BACKEND_URL": f"file://{self.paths.backend}",
+            # Without the metadata sidecars: a kill while one is written leaves a state that cannot be read.
+            "PULUMI_BACKEND_URL": f"file://{self.paths.backend}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.passphrase),
             "PULUMI_STACK": self.stack,
             "PULUMI_SKIP_UPDATE_CHECK": "true",

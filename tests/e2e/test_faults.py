@@ -102,7 +102,9 @@ def _lost_gate_in_the_state_does_not_reset_the_ladder(checkout: Checkout) -> Non
 
 
 def _intent_is_open(checkout: Checkout, size: int) -> bool:
-    return (checkout.paths.stack("local").bucket_data / "lockstep-audit" / "head" / f"{size + 1:010}").exists()
+    return (
+        checkout.paths.stack("local").bucket_data / "lockstep-audit" / "head" / f"{size + 1:010}"
+    ).exists()
 
 
 def _a_kill_between_intent_and_outcome(checkout: Checkout, better: str) -> None:

@@ -1,4 +1,4 @@
-"""The whole life of a stack, once, in order: up, promote, deny, tamper, roll back, prove, destroy, up again."""
+"""The whole life of a stack, in order: up, promote, deny, tamper, roll back, prove, destroy, up again."""
 
 from __future__ import annotations
 
@@ -186,9 +186,7 @@ def _the_log_proves_it(checkout: Checkout, tmp_path: Path) -> None:
 def _no_secret_leaks(checkout: Checkout) -> None:
     credentials = json.loads((checkout.paths.stack("local").run / "audit.json").read_text())
     secrets = [credentials["secret"], (checkout.paths.state / "passphrase").read_text()]
-    secrets += [
-        "".join(path.read_text().splitlines()[1:-1]) for path in checkout.paths.keys.glob("*.pem")
-    ]
+    secrets += ["".join(path.read_text().splitlines()[1:-1]) for path in checkout.paths.keys.glob("*.pem")]
     for process in psutil.process_iter(["cmdline"]):
         line = " ".join(process.info["cmdline"] or [])
         assert not any(secret in line for secret in secrets), process.pid

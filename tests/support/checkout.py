@@ -41,7 +41,9 @@ def free_base(tries: int = 200) -> int:
 def copy_tree(target: Path) -> None:
     """The files of this checkout that git has or would take, as they are now."""
     listed = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard", "-z"], capture_output=True, check=True
+        ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard", "-z"],
+        capture_output=True,
+        check=True,
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
         source = ROOT / name
@@ -71,7 +73,9 @@ class Checkout:
         return Supervisor(self.paths.stack("local").run)
 
     def environment(self) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "LOCKSTEP_"))}
+        kept = {
+            key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "LOCKSTEP_"))
+        }
         cache = {key: os.environ[key] for key in ("LOCKSTEP_CACHE",) if key in os.environ}
         path = os.pathsep.join([str(self.root / "src"), str(self.root)])
         return {**kept, **cache, "PYTHONPATH": path, "NO_COLOR": "1", **self.extra}

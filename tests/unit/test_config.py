@@ -107,9 +107,7 @@ def test_a_region_that_is_not_declared_is_named() -> None:
 
 
 def test_strings_from_the_engine_give_the_same_settings() -> None:
-    strings = {
-        key: value if isinstance(value, str) else json.dumps(value) for key, value in good().items()
-    }
+    strings = {key: value if isinstance(value, str) else json.dumps(value) for key, value in good().items()}
     assert load(strings) == load(good())
 
 

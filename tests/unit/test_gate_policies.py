@@ -52,7 +52,7 @@ def test_each_check_notices_what_it_is_for(policies: Path) -> None:
     (policies / "slot_empty_weight" / "slot_empty_weight_test.rego").unlink()
     shutil.rmtree(policies / "release_barred")
     found = failed(policies)
-    assert "typo :=" in found["fmt"]
+    assert "unexpected diff" in found["fmt"]
     assert "regoin" in found["check"]
     assert "test_a_tenth_too_large_is_denied: FAIL" in found["test"]
     assert found["coverage"]

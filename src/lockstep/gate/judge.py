@@ -23,11 +23,10 @@ from lockstep.errors import UsageError
 from lockstep.table import SLOTS, Cell, Table, at, cells, is_withdrawn, release_in, slot_share
 
 if TYPE_CHECKING:
-    from lockstep.gate.decision import Decision
-    from lockstep.gate.opa import Opa
-
     from lockstep.audit.state import State
     from lockstep.evidence.keys import Trust
+    from lockstep.gate.decision import Decision
+    from lockstep.gate.opa import Opa
     from lockstep.release.store import Store
 
 Place = tuple[str, str]

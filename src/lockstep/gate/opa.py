@@ -159,8 +159,9 @@ def _sign(policies: Policies, environment: str, folder: Path, opa_binary: Path, 
     finally:
         private.unlink()
     if built.returncode != 0:
+        said = _tail(built.stdout + built.stderr).replace(str(staged), "policies")
         raise Unavailable(
-            f"the policies cannot be built: {_tail(built.stdout + built.stderr).replace(str(staged), 'policies')}",
+            f"the policies cannot be built: {said}",
             code="gate.policies_broken",
             remedy="mend the policy that is named; ./lockstep test checks them all",
         )

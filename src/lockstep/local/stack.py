@@ -103,8 +103,8 @@ class LocalStack:
         return endpoint
 
     def start_gateway(self, region: str, *, near: int) -> None:
-        from lockstep.local.gateway import render_gateway
         from lockstep.local.admin import is_ready
+        from lockstep.local.gateway import render_gateway
 
         name = gateway_name(region)
         port, admin = self.ports.assign(name, near=near), self.ports.assign(admin_of(name), near=near)
@@ -112,8 +112,8 @@ class LocalStack:
         self._start(self._envoy(name, bootstrap), port, lambda: is_ready(admin), deadline_s=30)
 
     def start_entry(self, port: int, regions: list[str]) -> None:
-        from lockstep.local.gateway import render_entry
         from lockstep.local.admin import is_ready
+        from lockstep.local.gateway import render_entry
 
         self.ports.declare(ENTRY, port)
         admin = self.ports.assign(admin_of(ENTRY), near=port)

@@ -7,6 +7,7 @@ name. Everything goes over a unix socket that only this user can open.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import os
@@ -174,10 +175,8 @@ class Supervisor:
         """Stop one program and forget it; the daemon goes with the last one. Absent is fine."""
         with locked(self.run / "supervisor.lock"):
             rpc = self._rpc()
-            try:
+            with contextlib.suppress(ConnectionError, FileNotFoundError):  # no daemon: nothing of ours runs
                 self._remove(rpc, name)
-            except (ConnectionError, FileNotFoundError):
-                pass  # no daemon: nothing of ours runs
             self._program_file(name).unlink(missing_ok=True)
             if not any((self.run / "conf.d").glob("*.conf")):
                 self._stop_daemon()

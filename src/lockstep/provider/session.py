@@ -16,7 +16,6 @@ from lockstep.ledger import Ledger
 from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths
 
-
 Seen = TypeVar("Seen")
 
 
