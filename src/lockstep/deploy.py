@@ -169,7 +169,7 @@ def _holds(pid: int, lock: Path) -> bool:
     try:
         process = psutil.Process(pid)
         taken = lock.stat().st_mtime
-        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= taken + 1
+        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= taken + 1)
     except (psutil.NoSuchProcess, FileNotFoundError):
         return False
     except psutil.AccessDenied:

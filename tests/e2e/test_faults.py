@@ -132,7 +132,8 @@ def _a_kill_between_intent_and_outcome(checkout: Checkout, better: str) -> None:
     report = checkout.json("audit", "verify", "--history", "auto")
     assert report["ok"], report
     shown = checkout.json("audit", "show", "--last", str(report["size"] - size))
-    results = [record["result"] for record in shown["records"] if record["kind"] == "outcome"]
+    told = [entry["record"] for entry in shown["records"]]
+    results = [record["result"] for record in told if record["kind"] == "outcome"]
     assert results == ["interrupted", "complete"]
 
 

@@ -11,7 +11,7 @@ import pytest
 from lockstep import canonical
 from lockstep.audit.state import State
 from lockstep.errors import IntegrityError, Unavailable
-from lockstep.gate.facts import LogState, build_input, checked, from_table
+from lockstep.gate.facts import LogState, build_input, checked, places
 from lockstep.release.store import Store
 from tests.support import gate_inputs, releases
 from tests.support.gate_inputs import CANDIDATE, STANDING, THIRD, cell
@@ -70,7 +70,7 @@ def build(store: Store, keys: releases.Keys, **changes: Any) -> dict[str, Any]:
 
 def test_the_audit_rooms_state_is_what_is_asked_for() -> None:
     state: LogState = State()
-    assert from_table(state, {}) == {}
+    assert places(state, {}, {}, {}) == []
 
 
 def test_the_first_placement(store: Any, keys: releases.Keys) -> None:
@@ -200,20 +200,6 @@ def test_a_store_that_does_not_answer_is_a_missing_fact(keys: releases.Keys) -> 
     question = build(silent, keys, declared=at_a(cell(THIRD, None, 0)))
     assert set(question["releases"][THIRD].values()) == {None}
     assert set(question["reasons"].values()) == {"the store does not answer"}
-
-
-def test_a_change_starts_from_the_record() -> None:
-    log = Log(at_a(cell(STANDING, CANDIDATE, 0)))
-    assert from_table(log, {("digits", "local-a"): cell(STANDING, CANDIDATE, 50)}) == log.table
-    assert from_table(None, {("digits", "local-a"): cell(STANDING, None, 0)}) == {}
-
-
-def test_while_an_intent_is_open_it_starts_from_what_is_live() -> None:
-    intent = {"from": at_a(cell(STANDING, CANDIDATE, 0)), "to": at_a(cell(STANDING, CANDIDATE, 5))}
-    log = Log(intent["from"], open_intent=intent)
-    live = {("digits", "local-a"): cell(STANDING, CANDIDATE, 5)}
-    assert from_table(log, live) == at_a(cell(STANDING, CANDIDATE, 5))
-    assert from_table(log, {("digits", "local-a"): None}) == log.table
 
 
 def test_the_open_intent_is_told_for_each_place(store: Any, keys: releases.Keys) -> None:

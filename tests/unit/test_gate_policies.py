@@ -10,7 +10,7 @@ import pytest
 
 from lockstep.errors import IntegrityError, Unavailable
 from lockstep.gate import policy_checks
-from lockstep.gate.bundle import Policies, probation_seconds
+from lockstep.gate.bundle import Policies
 from tests.support import opa
 
 
@@ -85,11 +85,6 @@ def test_a_bundle_knows_only_its_environment(tmp_path: Path) -> None:
     settings = json.loads((tmp_path / "data.json").read_text())["settings"]
     assert list(settings["environments"]) == ["staging"]
     assert not list(tmp_path.rglob("*_test.rego"))
-
-
-def test_the_probation_is_read_where_the_policies_read_it() -> None:
-    assert probation_seconds(opa.POLICIES, "local") == 60
-    assert probation_seconds(opa.POLICIES, "moon") is None
 
 
 def test_missing_and_malformed_files_are_named(policies: Path) -> None:

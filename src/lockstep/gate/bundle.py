@@ -89,13 +89,3 @@ class Policies:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text)
         (folder / "data.json").write_text(json.dumps({"settings": self.settings(environment)}))
-
-
-def probation_seconds(policies_dir: Path, environment: str) -> float | None:
-    """How long a probation lasts, to say when asking is worth it; None for an unknown environment.
-
-    OPA alone decides whether it is over.
-    """
-    rules = Policies.read(policies_dir).settings(environment)["environments"]
-    value: float | None = rules.get(environment, {}).get("probation_seconds")
-    return value

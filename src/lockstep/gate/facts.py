@@ -75,7 +75,7 @@ def build_input(
     """The question, complete and checked against the schema.
 
     now: RFC 3339, UTC, microseconds. log_state: None where there is no log yet. origin: the table that the
-    change starts from (`from_table`). live: a place without an answer maps to None or is left out. rollback:
+    change starts from (`judge.plan`). live: a place without an answer maps to None or is left out. rollback:
     {"digest", "target"} of the record that this change answers. marks: model -> region -> digest.
     full_since: when the outcome was written that gave a candidate all of the traffic; without it the newest
     outcome's time is used, which is never earlier, so a probation can only get longer.
@@ -110,24 +110,6 @@ def build_input(
         "reasons": reasons,
     }
     return checked(question)
-
-
-def from_table(log_state: LogState | None, live: Mapping[Place, Cell | None]) -> Table:
-    """The table that a change starts from: the newest outcome's; while an intent is open, the live one.
-
-    A place that does not answer counts as the newest outcome says.
-    """
-    if log_state is None:
-        return {}
-    if log_state.open_intent is None:
-        return log_state.table
-    result: Table = {}
-    for place in places(log_state, {}, {}, live):
-        answered = live.get(place)
-        cell = at(log_state.table, *place) if answered is None else answered
-        if cell is not None:
-            result.setdefault(place[0], {})[place[1]] = cell
-    return result
 
 
 def places(
