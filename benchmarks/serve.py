@@ -46,14 +46,14 @@ Side = Callable[[], tuple[float, Latencies]]
 
 
 def main(out: Path | None = None) -> dict[str, Any]:
-    """Measure, write the table to stdout and, with `out`, JSON to it and a plot beside it."""
+    """Measure, write the table to stdout and, with `out`, also out/serve.json and out/serve.png."""
     with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as folder:
         document = _measure(Path(folder))
     sys.stdout.write(table(document))
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _plot(document, out.with_suffix(".png"))
-        out.write_text(json.dumps(document, indent=2) + "\n")
+        out.mkdir(parents=True, exist_ok=True)
+        _plot(document, out / "serve.png")
+        (out / "serve.json").write_text(json.dumps(document, indent=2) + "\n")
     return document
 
 

@@ -1,6 +1,6 @@
 """Files that a test compares with, rewritten by one command and read as diffs.
 
-    LOCKSTEP_REWRITE_GOLDENS=1 ./lockstep test -- -k golden
+LOCKSTEP_REWRITE_GOLDENS=1 ./lockstep test -- -k golden
 """
 
 from __future__ import annotations

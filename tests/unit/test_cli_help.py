@@ -17,7 +17,8 @@ GOLDEN = Path(__file__).parent / "goldens" / "help.txt"
 
 def contexts(command: click.Command, name: str, parent: click.Context | None) -> Iterator[click.Context]:
     """The command and everything under it, in the order in which its help lists them."""
-    context = click.Context(command, info_name=name, parent=parent, terminal_width=100, max_content_width=100)
+    size = {"terminal_width": 100, "max_content_width": 100}
+    context = click.Context(command, info_name=name, parent=parent, **{**command.context_settings, **size})
     yield context
     if isinstance(command, click.Group):
         for verb in command.list_commands(context):

@@ -53,7 +53,7 @@ def command(model: str, reason: str, stack: str, dry_run: bool, output: str) -> 
     if dry_run:
         emit(output, "rollback", document, lambda: "nothing was changed")
         return
-    record_decision(context, back, reason)
+    record_decision(context, back, reason, entry)
     with timed("rolling back"):
         context.change.apply(back.target, model=model)
     record_history(context)
@@ -66,13 +66,18 @@ def command(model: str, reason: str, stack: str, dry_run: bool, output: str) -> 
     )
 
 
-def record_decision(context: Context, back: Rollback, reason: str) -> None:
+def record_decision(context: Context, back: Rollback, reason: str, entry: dict[str, str] | None) -> None:
     """The `rollback` record comes first: from it on, steps to its target count as steps to what stands."""
     from lockstep.audit.drafts import draft_rollback
 
     state = context.ledger.settle()
+    before = "" if entry is None else f" (target declared before in {entry['name']} sha256:{entry['sha256']})"
     made = draft_rollback(
-        state, digest=back.release, target=back.target, reason=reason, **context.ledger.circumstances()
+        state,
+        digest=back.release,
+        target=back.target,
+        reason=reason + before,
+        **context.ledger.circumstances(),
     )
     context.ledger.append(made, at=state.size)
 
@@ -92,8 +97,12 @@ def _require_healthy(context: Context, model: str, back: Rollback) -> None:
                 )
 
 
-def history_entry(context: Context, target: Table) -> str | None:
-    """The newest `pulumi stack history` file whose config declares the target table."""
+def history_entry(context: Context, target: Table) -> dict[str, str] | None:
+    """Name and SHA-256 of the newest `pulumi stack history` file whose config declares the target table.
+
+    None where no update ever declared exactly that: a rollback may join what was declared apart.
+    """
+    from lockstep.audit.history import sha256
     from infra.config import defaults, load
 
     for file in sorted(context.workspace.history.glob("*.history.json"), reverse=True):
@@ -103,11 +112,11 @@ def history_entry(context: Context, target: Table) -> str | None:
         except UsageError:
             continue  # an entry of another version of the config
         if known.table == target:
-            return file.name
+            return {"name": file.name, "sha256": sha256(file)}
     return None
 
 
-def _plan_words(model: str, back: Rollback, entry: str | None) -> str:
+def _plan_words(model: str, back: Rollback, entry: dict[str, str] | None) -> str:
     lines = [f"rolling back {model}: {short(back.release)} goes to 0 % in {', '.join(back.regions)}"]
     for region in back.regions:
         cell = back.target[model][region]
@@ -115,7 +124,6 @@ def _plan_words(model: str, back: Rollback, entry: str | None) -> str:
         lines.append(
             f"  {region}: {short(cell[slot])} in {slot} takes all traffic; both releases stay in place"
         )
-    lines.append(
-        f"  declared before by history entry {entry or '(none: this table is from the record alone)'}"
-    )
+    named = "no single history entry: the table is from the record" if entry is None else entry["name"]
+    lines.append(f"  declared before by {named}")
     return "\n".join(lines)

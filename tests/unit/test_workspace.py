@@ -1,0 +1,99 @@
+"""A checkout made ready: what is missing is made once, and plain `pulumi` finds its way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from lockstep.errors import UsageError
+from lockstep.paths import Paths, cache, here
+from lockstep.toolchain import Toolchain
+from lockstep.workspace import Workspace, build_digits, prepare
+from tests.support import releases
+
+ROOT = Path(__file__).parents[2]
+BIN = Path("/some where/bin")
+TOOLS = Toolchain(BIN / "pulumi", BIN / "opa", BIN / "versitygw", BIN / "envoy", BIN)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """A checkout with an example, and with both digits releases built already."""
+    for name in ("Pulumi.yaml", "Pulumi.local.yaml.example"):
+        shutil.copy2(ROOT / name, tmp_path / name)
+    paths = Paths(tmp_path, tmp_path / ".lockstep")
+    store = releases.FolderStore(paths.store)
+    for variant in ("plain", "better"):
+        releases.put(store, name=f"digits-{variant}")
+    return Workspace(paths, "local")
+
+
+def test_the_first_preparation_writes_the_stack_file_from_its_example(workspace: Workspace) -> None:
+    said: list[str] = []
+    prepare(workspace, said.append)
+    plain = build_digits(workspace.paths, said.append)
+    cell = {"blue": plain, "green": None, "green_weight": 0}
+    assert workspace.file.settings().table == {"digits": {"local-a": cell, "local-b": cell}}
+    assert workspace.passphrase.stat().st_mode & 0o777 == 0o600
+    assert len(workspace.passphrase.read_bytes()) >= 32
+    assert workspace.paths.local_trust.is_file()
+    assert workspace.paths.backend.is_dir()
+
+
+def test_preparing_again_changes_nothing(workspace: Workspace) -> None:
+    prepare(workspace, lambda _: None)
+    workspace.file.write(workspace.file.read_bytes() + b"# mine\n")
+    kept = {path: path.read_bytes() for path in workspace.paths.root.rglob("*") if path.is_file()}
+    prepare(workspace, lambda _: None)
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+def test_a_bad_stack_file_is_said_before_the_engine_starts(workspace: Workspace) -> None:
+    workspace.file.write(b"config:\n  lockstep:taget: local\n")
+    with pytest.raises(UsageError, match="did you mean lockstep:target"):
+        prepare(workspace, lambda _: None)
+
+
+def test_a_stack_that_does_not_run_here_is_refused(workspace: Workspace) -> None:
+    with pytest.raises(UsageError) as caught:
+        prepare(Workspace(workspace.paths, "prod"), lambda _: None)
+    assert caught.value.code == "stack.no_target"
+    assert not workspace.paths.keys.exists()
+
+
+def test_plain_pulumi_gets_everything_that_it_needs(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venv = Path(sys.prefix) / "bin"
+    monkeypatch.setenv("PATH", os.pathsep.join(["/usr/bin", str(venv), "/bin"]))
+    given = workspace.environment(TOOLS)
+    assert given["PATH"].split(os.pathsep) == [str(BIN), str(venv), "/usr/bin", "/bin"]
+    assert given["PULUMI_STACK"] == "local"
+    assert given["PULUMI_BACKEND_URL"] == f"file://{workspace.paths.backend}"
+    assert given["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(workspace.passphrase)
+    assert given["LOCKSTEP_STATE"] == str(workspace.paths.state)
+    assert Path(given["PULUMI_HOME"]).is_relative_to(workspace.paths.state)
+
+
+def test_names_that_the_engine_and_the_log_share(workspace: Workspace) -> None:
+    assert workspace.origin == "lockstep/local"
+    backend = workspace.paths.backend / ".pulumi"
+    assert workspace.history == backend / "history" / "lockstep" / "local"
+    assert workspace.locks == backend / "locks" / "organization" / "lockstep" / "local"
+    assert workspace.state_file == backend / "stacks" / "lockstep" / "local.json"
+
+
+def test_the_state_folder_and_the_cache_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOCKSTEP_STATE", raising=False)
+    assert here() == Paths(ROOT, ROOT / ".lockstep")
+    monkeypatch.setenv("LOCKSTEP_STATE", str(tmp_path / "state"))
+    assert here() == Paths(ROOT, tmp_path / "state")
+    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "cache"))
+    assert cache() == tmp_path / "cache"
+    monkeypatch.delenv("LOCKSTEP_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache() == tmp_path / "xdg" / "lockstep"
