@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from pathlib import Path
@@ -34,7 +33,7 @@ def test_story(checkout: Checkout, up: dict[str, object], image: bytes, tmp_path
     _back_and_barred(checkout, plain, better, image)
     _the_log_proves_it(checkout, tmp_path)
     _no_secret_leaks(checkout)
-    _down_and_up_again(checkout, plain, better)
+    _down_and_up_again(checkout, plain)
 
 
 def _first_up(checkout: Checkout, up: dict[str, object], plain: str) -> None:
@@ -200,7 +199,7 @@ def _no_secret_leaks(checkout: Checkout) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def _down_and_up_again(checkout: Checkout, plain: str, better: str) -> None:
+def _down_and_up_again(checkout: Checkout, plain: str) -> None:
     size = checkout.json("audit", "verify")["size"]
     ours = {process.pid for process in checkout.processes()}
     checkout.run("down", "--yes")
@@ -209,10 +208,13 @@ def _down_and_up_again(checkout: Checkout, plain: str, better: str) -> None:
     after = checkout.json("audit", "verify")  # with everything else stopped
     assert after["ok"], after
     assert after["size"] == size + 2  # the intent to withdraw, and its outcome
+    error = checkout.json("up", expect=5)["error"]  # the log outlives destroy, and so does the bar
+    assert {violation["code"] for violation in error["violations"]} == {"release.barred"}
+    for region in ("local_a", "local_b"):
+        checkout.declare(**{region: {"green": None}})
     checkout.run("up")
     status = checkout.status()["local-a"]
     assert status["healthy"], status
     assert status["standing"] == plain
-    assert status["green"]["release"] == better
+    assert status["green"]["release"] is None
     assert checkout.json("audit", "verify", "--history", "auto")["ok"]
-    assert os.environ.get("LOCKSTEP_STATE") is None

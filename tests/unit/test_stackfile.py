@@ -80,7 +80,7 @@ def any_cell(draw: st.DrawFn) -> dict[str, Any]:
 
 @given(
     st.dictionaries(
-        st.sampled_from(["digits", "on", "null", "true-1"]),
+        st.sampled_from(["digits", "faces", "x-2"]),
         st.dictionaries(st.sampled_from(["local-a", "local-b"]), any_cell(), min_size=1),
     )
 )

@@ -102,8 +102,8 @@ def history_entry(context: Context, target: Table) -> dict[str, str] | None:
 
     None where no update ever declared exactly that: a rollback may join what was declared apart.
     """
-    from lockstep.audit.history import sha256
     from infra.config import defaults, load
+    from lockstep.audit.history import sha256
 
     for file in sorted(context.workspace.history.glob("*.history.json"), reverse=True):
         config = json.loads(file.read_text()).get("config", {})

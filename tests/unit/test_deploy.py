@@ -1,0 +1,204 @@
+"""The engine's leftovers: a lock is cleared when its holder is proven dead, and only then."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstep.deploy import LOCKED, Engine, Touch, _interruptible, _plain, _Watch
+from lockstep.errors import Cancelled, LockstepError
+from lockstep.paths import Paths
+from lockstep.toolchain import Toolchain
+from lockstep.workspace import Workspace
+
+HERE = socket.gethostname()
+BIN = Path("/nowhere")
+TOOLS = Toolchain(BIN / "pulumi", BIN / "opa", BIN / "versitygw", BIN / "envoy", BIN)
+
+
+class Fixture:
+    """An engine on an empty checkout, and the lock files that a test puts there."""
+
+    def __init__(self, root: Path) -> None:
+        self.said: list[str] = []
+        self.workspace = Workspace(Paths(root, root / ".lockstep"), "local")
+        self.engine = Engine(self.workspace, TOOLS, self.said.append)
+        self.workspace.locks.mkdir(parents=True)
+
+    def lock(self, pid: int, *, host: str = HERE, age_s: float = 0) -> Path:
+        file = self.workspace.locks / f"{pid}-{host}.json"
+        file.write_text(json.dumps({"pid": pid, "username": "ann", "hostname": host, "timestamp": "now"}))
+        taken = time.time() - age_s
+        os.utime(file, (taken, taken))
+        return file
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> Fixture:
+    return Fixture(tmp_path)
+
+
+def dead_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_the_lock_of_a_dead_process_is_cleared_and_named(at: Fixture) -> None:
+    pid = dead_pid()
+    file = at.lock(pid)
+    at.engine._recover()
+    assert not file.exists()
+    assert any(str(pid) in line for line in at.said)
+
+
+def test_the_lock_of_a_living_process_stays(at: Fixture) -> None:
+    file = at.lock(os.getpid())
+    at.engine._recover()
+    assert file.exists()
+    assert at.said == []
+
+
+def test_a_lock_of_another_machine_is_never_judged_from_here(at: Fixture) -> None:
+    file = at.lock(dead_pid(), host="elsewhere")
+    at.engine._recover()
+    assert file.exists()
+
+
+def test_a_later_process_of_the_same_number_holds_nothing(at: Fixture) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        old, young = at.lock(process.pid, age_s=3600), at.lock(os.getpid())
+        at.engine._recover()
+        assert not old.exists()
+        assert young.exists()
+    finally:
+        process.communicate(b"\n", timeout=10)
+
+
+def test_a_zombie_holds_nothing(at: Fixture) -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    try:
+        file = at.lock(process.pid)
+        until = time.monotonic() + 10
+        while file.exists() and time.monotonic() < until:
+            at.engine._recover()
+            time.sleep(0.02)
+        assert not file.exists()
+    finally:
+        process.wait(timeout=10)
+
+
+def test_a_state_without_leftovers_is_left_alone(at: Fixture) -> None:
+    at.workspace.state_file.parent.mkdir(parents=True)
+    state = json.dumps({"version": 3, "checkpoint": {"stack": "local", "latest": None}})
+    at.workspace.state_file.write_text(state)
+    at.engine._recover()
+    assert at.workspace.state_file.read_text() == state
+    assert at.said == []
+
+
+def failure(at: Fixture, raw: str, *errors: str, interrupted: bool = False) -> LockstepError:
+    watch = _Watch(at.said.append, errors=list(errors))
+    return at.engine._failure("update", watch, raw, [signal.SIGINT] if interrupted else [])
+
+
+def test_two_updates_at_once_are_told_who_holds_the_stack(at: Fixture) -> None:
+    at.lock(os.getpid(), host="elsewhere")
+    error = failure(at, f"error: {LOCKED} by 1 lock(s)")
+    assert error.code == "engine.locked"
+    assert f"ann@elsewhere (pid {os.getpid()})" in error.message
+
+
+def test_what_the_engine_said_is_said_once(at: Fixture) -> None:
+    error = failure(at, "code: 255\nlots of output", "gate.x: no", "gate.x: no", "route: no")
+    assert error.code == "engine.failed"
+    assert error.message == "the update failed:\ngate.x: no\nroute: no"
+
+
+def test_an_engine_that_said_nothing_is_quoted(at: Fixture) -> None:
+    error = failure(at, "x" * 5000 + "the end\n")
+    assert error.message.endswith("the end")
+    assert len(error.message) < 2100
+
+
+def test_an_interrupted_update_is_cancelled_whatever_it_printed(at: Fixture) -> None:
+    error = failure(at, f"error: {LOCKED}", "update canceled", interrupted=True)
+    assert isinstance(error, Cancelled)
+    assert error.exit_code == 8
+
+
+def test_the_engines_colours_are_taken_out() -> None:
+    assert _plain("<{%fg 1%}>error:<{%reset%}> no <{%%}>way\n") == "error: no way"
+    assert _plain("5 < 6 and {%x%}") == "5 < 6 and {%x%}"
+
+
+def event(**parts: Any) -> Any:
+    """An engine event as the Automation API hands it over: every kind is an attribute."""
+    from pulumi.automation.events import EngineEvent
+
+    return EngineEvent.from_json({"sequence": 1, "timestamp": 1, **parts})
+
+
+def step(op: str, kind: str, name: str) -> Any:
+    urn = f"urn:pulumi:local::lockstep::{kind}::{name}"
+    metadata = {"op": op, "urn": urn, "type": kind, "provider": ""}
+    return event(resourcePreEvent={"metadata": metadata, "planning": False})
+
+
+def test_only_what_changes_is_touched(at: Fixture) -> None:
+    watch = _Watch(at.said.append)
+    for each in (
+        step("same", "lockstep:index:Gateway", "gateway-local-a"),
+        step("update", "lockstep:index:Route", "digits-local-a"),
+        step("create", "pulumi:providers:lockstep", "default"),
+        step("update", "pulumi:pulumi:Stack", "lockstep-local"),
+        step("delete", "lockstep:index:ModelService", "digits-local-a-green"),
+    ):
+        watch(each)
+    assert watch.touched == [
+        Touch("update", "lockstep:index:Route", "digits-local-a"),
+        Touch("delete", "lockstep:index:ModelService", "digits-local-a-green"),
+    ]
+    assert at.said == ["update Route digits-local-a", "delete ModelService digits-local-a-green"]
+
+
+def test_errors_are_kept_and_warnings_are_not(at: Fixture) -> None:
+    watch = _Watch(at.said.append)
+    for severity in ("error", "warning", "info"):
+        said = {"message": f"<{{%reset%}}>an {severity}\n", "color": "never", "severity": severity}
+        watch(event(diagnosticEvent=said))
+    assert watch.errors == ["an error"]
+
+
+def test_signals_are_the_engines_while_it_runs_and_ours_again_after(at: Fixture) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with _interruptible() as received:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+    assert received == [signal.SIGINT]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_request_to_end_reaches_the_engine_as_an_interrupt() -> None:
+    wait = "import signal, sys\nsignal.signal(2, lambda *_: sys.exit(42))\nprint('up', flush=True)\nsignal.pause()"
+    child = subprocess.Popen([sys.executable, "-c", wait], stdout=subprocess.PIPE)
+    try:
+        assert child.stdout is not None
+        child.stdout.readline()
+        with _interruptible() as received:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert child.wait(timeout=10) == 42
+        assert received == [signal.SIGTERM]
+    finally:
+        child.kill()
+        child.communicate(timeout=10)
