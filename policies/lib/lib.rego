@@ -33,6 +33,13 @@ is_placed(cell) if cell.green_weight >= 0
 
 is_withdrawn(cell) if is_string(cell.withdraw)
 
+# A placed cell in which no release is yet, declared without any weight.
+is_vacant(cell) if {
+	cell.blue == null
+	cell.green == null
+	cell.green_weight == 0
+}
+
 # True where the slot of a placed cell has this release; undefined for everything else.
 holds(cell, slot, digest) if cell[slot] == digest
 

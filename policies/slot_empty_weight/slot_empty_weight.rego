@@ -1,6 +1,8 @@
 # METADATA
 # title: A slot without a release has no weight
-# description: Weight on an empty slot would send that part of the traffic nowhere.
+# description: |
+#   Weight on an empty slot would send that part of the traffic nowhere. A cell that is vacant, both slots empty and
+#   green_weight 0, serves nobody yet and answers 404; that a slot with traffic is not emptied is slot.keeps_release.
 # custom:
 #   code: slot.empty_weight
 #   severity: error
@@ -24,6 +26,7 @@ deny contains {
 } if {
 	some cell in lib.judged
 	lib.is_placed(cell.to)
+	not lib.is_vacant(cell.to)
 	some slot in lib.slots
 	cell.to[slot] == null
 	not lib.weight(cell.to, slot) <= 0

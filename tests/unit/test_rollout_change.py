@@ -1,0 +1,260 @@
+"""One change from stack file to outcome: each failure leaves things as the step before left them.
+
+The engine is a stand-in that does what gate, routes and receipt do, on the real log; it fails where told.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import pytest
+
+from lockstep.deploy import Touch
+from lockstep.errors import Cancelled, Denied, IntegrityError, LockstepError, UsageError
+from lockstep.rollout.change import Change, intent_since, require_outcome
+from lockstep.workspace import Workspace
+from tests.support.stack import Scene
+
+ROOT = Path(__file__).parents[2]
+ROUTE = Touch("update", "lockstep:index:Route", "digits-local-a")
+
+
+def nothing() -> None:
+    pass
+
+
+def fail(error: BaseException) -> Callable[[], None]:
+    def act() -> None:
+        raise error
+
+    return act
+
+
+BROKEN = LockstepError("the update failed: disk full", code="engine.failed", remedy="mend it")
+
+
+@dataclass
+class FakeEngine:
+    """before, between, after: what happens before the intent, before the routes, instead of the receipt."""
+
+    scene: Scene
+    workspace: Workspace
+    before: Callable[[], None] = nothing
+    between: Callable[[], None] = nothing
+    after: Callable[[], None] | None = None
+    previewed: list[Touch] = field(default_factory=lambda: [ROUTE])
+    ran: int = 0
+
+    def preview(self) -> list[Touch]:
+        return self.previewed
+
+    def up(self) -> list[Touch]:
+        self.ran += 1
+        table = self.workspace.file.settings().table
+        self.before()
+        ledger = self.scene.ledger()
+        ledger.record_intent(table)
+        self.between()
+        self.scene.stack.put(table)
+        if self.after is None:
+            ledger.record_outcome(ledger.size() - 1)
+        else:
+            self.after()
+        return [ROUTE]
+
+
+@dataclass
+class Setting:
+    scene: Scene
+    engine: FakeEngine
+    workspace: Workspace
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def change(self) -> Change:
+        engine: Any = self.engine
+        return Change(self.workspace, engine, self.scene.ledger(), self.said.append)
+
+    @property
+    def bytes(self) -> bytes:
+        return self.workspace.file.read_bytes()
+
+    def aside(self) -> list[Path]:
+        return list(self.scene.paths.stack("local").root.glob("*.json"))
+
+
+@pytest.fixture
+def setting(stage: Scene) -> Setting:
+    """A stack that is up with the plain release everywhere, and its stack file."""
+    shutil.copy2(ROOT / "Pulumi.yaml", stage.paths.root / "Pulumi.yaml")
+    workspace = Workspace(stage.paths, "local")
+    example = (ROOT / "Pulumi.local.yaml.example").read_text()
+    workspace.file.path.write_text(Template(example).substitute(plain=stage.plain))
+    stage.make(stage.table())
+    return Setting(stage, FakeEngine(stage, workspace), workspace)
+
+
+def placed(setting: Setting) -> Any:
+    return setting.scene.table(setting.scene.cell(setting.scene.better))
+
+
+def test_a_change_ends_with_its_outcome(setting: Setting) -> None:
+    touched = setting.change.apply(placed(setting), model="digits")
+    assert touched == [ROUTE]
+    assert setting.workspace.file.settings().table == placed(setting)
+    assert setting.scene.kinds() == ["intent", "outcome:complete"] * 2
+    assert setting.aside() == []
+
+
+def test_a_table_that_is_no_config_is_refused_before_anything(setting: Setting) -> None:
+    before = setting.bytes
+    bad = setting.scene.table(setting.scene.cell(None, 5))
+    with pytest.raises(UsageError):
+        setting.change.apply(bad, model="digits")
+    assert setting.bytes == before
+    assert setting.engine.ran == 0
+    assert len(setting.scene.records()) == 2
+
+
+def test_a_denied_change_leaves_the_file_byte_for_byte_and_a_record(setting: Setting) -> None:
+    before = setting.bytes
+    unready = setting.scene.table(setting.scene.cell(setting.scene.better, 5))
+    with pytest.raises(Denied) as caught:
+        setting.change.apply(unready, model="digits")
+    assert "candidate.not_ready" in {violation.code for violation in caught.value.violations}
+    assert setting.bytes == before
+    assert setting.engine.ran == 0
+    assert setting.scene.kinds()[-1] == "denied"
+
+
+def test_a_denial_while_the_stack_is_down_is_said_and_not_written(setting: Setting) -> None:
+    setting.scene.stack.running.clear()
+    with pytest.raises(Denied):
+        setting.change.judge(setting.scene.table(setting.scene.cell(setting.scene.better, 5)))
+    assert len(setting.scene.records()) == 2
+
+
+@pytest.mark.parametrize("error", [BROKEN, Cancelled("stopped", code="engine.cancelled")])
+def test_a_failure_before_the_intent_puts_the_file_back(setting: Setting, error: LockstepError) -> None:
+    before = setting.bytes
+    setting.engine.before = fail(error)
+    with pytest.raises(type(error)) as caught:
+        setting.change.apply(placed(setting), model="digits")
+    assert caught.value is error
+    assert setting.bytes == before
+    assert setting.aside() == []
+    assert len(setting.scene.records()) == 2
+
+
+def test_a_failure_after_the_intent_keeps_the_file_and_says_so(setting: Setting) -> None:
+    setting.engine.between = fail(LockstepError("the route failed", code="engine.failed", remedy="mend it"))
+    with pytest.raises(LockstepError) as caught:
+        setting.change.apply(placed(setting), model="digits")
+    assert setting.workspace.file.settings().table == placed(setting)
+    assert "Pulumi.local.yaml keeps the new table" in caught.value.message
+    assert setting.scene.kinds()[-1] == "outcome:interrupted"
+    assert setting.aside() == []
+
+
+def test_a_failure_of_the_record_itself_is_added_to_the_first(setting: Setting) -> None:
+    def cut() -> None:
+        setting.scene.server.stop()
+        raise LockstepError("the route failed", code="engine.failed", remedy="mend it")
+
+    setting.engine.between = cut
+    with pytest.raises(LockstepError) as caught:
+        setting.change.apply(placed(setting), model="digits")
+    assert caught.value.code == "engine.failed"
+    assert "the route failed" in caught.value.message
+    assert "stays open" in caught.value.message
+
+
+def test_an_engine_that_is_content_without_an_outcome_is_not_believed(setting: Setting) -> None:
+    setting.engine.after = nothing
+    with pytest.raises(IntegrityError) as caught:
+        setting.change.apply(placed(setting), model="digits")
+    assert caught.value.code == "change.no_outcome"
+
+
+@pytest.mark.parametrize(
+    "touch",
+    [
+        Touch("update", "lockstep:index:Route", "faces-local-a"),
+        Touch("delete", "lockstep:index:ModelService", "faces-local-a-blue"),
+        Touch("replace", "lockstep:index:Gateway", "gateway-local-a"),
+        Touch("update", "lockstep:index:EntryPoint", "entry"),
+    ],
+)
+def test_an_update_that_would_touch_more_is_refused_with_the_list(setting: Setting, touch: Touch) -> None:
+    before = setting.bytes
+    setting.scene.stack.running |= {"entry", "gateway-local-a", "faces-local-a-blue", "faces-local-a"}
+    setting.engine.previewed = [ROUTE, touch]
+    with pytest.raises(LockstepError) as caught:
+        setting.change.apply(placed(setting), model="digits")
+    assert caught.value.code == "change.touches_more"
+    assert str(touch) in caught.value.message
+    assert str(ROUTE) not in caught.value.message
+    assert setting.bytes == before
+    assert setting.engine.ran == 0
+
+
+def test_restarts_of_what_is_declared_already_do_not_count(setting: Setting) -> None:
+    setting.engine.previewed = [
+        ROUTE,
+        Touch("update", "lockstep:index:PromotionGate", "gate"),
+        Touch("update", "lockstep:index:PromotionReceipt", "receipt"),
+        Touch("create", "lockstep:index:ModelService", "digits-local-b-green"),
+        Touch("update", "lockstep:index:Gateway", "gateway-local-b"),
+    ]
+    setting.change.apply(placed(setting), model="digits")
+
+
+def test_a_killed_command_is_undone_by_the_next_one(setting: Setting) -> None:
+    before = setting.bytes
+    setting.engine.before = fail(KeyboardInterrupt())  # nobody catches it: the file stays rewritten
+    with pytest.raises(KeyboardInterrupt):
+        setting.change.apply(placed(setting), model="digits")
+    assert setting.bytes != before
+    setting.change.recover()
+    assert setting.bytes == before
+    assert any("putting Pulumi.local.yaml back" in line for line in setting.said)
+    assert setting.aside() == []
+    setting.change.recover()
+    assert setting.bytes == before
+
+
+def test_a_command_killed_after_its_intent_is_not_undone(setting: Setting) -> None:
+    setting.engine.between = fail(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        setting.change.apply(placed(setting), model="digits")
+    kept = setting.bytes
+    setting.change.recover()
+    assert setting.bytes == kept
+    assert setting.workspace.file.settings().table == placed(setting)
+    assert setting.aside() == []
+
+
+def test_whether_an_intent_came_after_a_size_of_the_log(setting: Setting) -> None:
+    ledger = setting.scene.ledger()
+    assert intent_since(ledger, 0)
+    assert not intent_since(ledger, 2)
+    setting.scene.ledger().record_intent(placed(setting))
+    assert intent_since(ledger, 2)
+    assert not intent_since(ledger, 3)
+
+
+def test_an_outcome_must_say_this_very_table(setting: Setting) -> None:
+    require_outcome(setting.scene.ledger(), setting.scene.table())
+    with pytest.raises(IntegrityError):
+        require_outcome(setting.scene.ledger(), placed(setting))
+
+
+def test_without_a_log_there_is_no_intent_and_no_outcome(bare_stage: Scene) -> None:
+    assert not intent_since(bare_stage.ledger(), 0)
+    with pytest.raises(IntegrityError):
+        require_outcome(bare_stage.ledger(), bare_stage.table())
