@@ -44,12 +44,12 @@ def build(settings: Settings) -> dict[str, pulumi.Input[Any]]:
         retention_days=settings.retention_days,
         opts=pulumi.ResourceOptions(depends_on=[bucket]),
     )
-    gateways = {region: target.gateway(settings, region, after=[bucket]) for region in settings.regions}
+    gateways = {region: target.gateway(settings, region, after=[bucket, gate]) for region in settings.regions}
     routes: list[pulumi.Resource] = []
     for model, region, cell in cells(settings.table):
         allowed = gate.cells[model][region]
         services = [
-            target.service(settings, model, region, slot, allowed[slot], after=[gate])
+            target.service(settings, model, region, slot, allowed, after=[gate])
             for slot in SLOTS
             if release_in(cell, slot) is not None
         ]

@@ -85,6 +85,10 @@ class ModelService(_Resource):
         runtime: str,
         store: str,
         port: int,
+        intent: pulumi.Input[int],
+        environment: str,
+        bucket: str,
+        retention_days: int,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         properties = {
@@ -95,6 +99,10 @@ class ModelService(_Resource):
             "runtime": runtime,
             "store": store,
             "port": port,
+            "intent": intent,
+            "environment": environment,
+            "bucket": bucket,
+            "retention_days": retention_days,
         }
         super().__init__(name, properties, opts)
 

@@ -82,13 +82,11 @@ may_stand(mark) if {
 has_all(mark) if {
 	cell := place(mark)
 	lib.share(cell.from, mark.digest) == lib.full
-	live(cell) == cell.recorded
+	cell.live == cell.recorded
+	some slot in lib.slots
+	lib.holds(cell.from, slot, mark.digest)
+	cell.serving[slot] == mark.digest
 }
-
-# A gateway that does not answer counts as the record says.
-live(cell) := cell.live if cell.live != null
-
-live(cell) := cell.recorded if cell.live == null
 
 # Seconds since the release got all of the traffic.
 served(mark) := (time.parse_rfc3339_ns(input.now) - time.parse_rfc3339_ns(place(mark).at_full_since)) / 1000000000
@@ -99,7 +97,7 @@ why(mark) := "there is nothing to judge it by" if {
 	input.kind != "stand"
 } else := "it was rolled back from" if {
 	mark.digest in input.barred
-} else := "it does not have all of the traffic, or what is live is not what the record says" if {
+} else := "gateway and service must show now that it has all of the traffic, and do not" if {
 	not has_all(mark)
 } else := "since when it has had all of the traffic is not known" if {
 	place(mark).at_full_since == null

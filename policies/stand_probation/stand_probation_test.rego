@@ -35,9 +35,10 @@ test_less_than_all_of_the_traffic_is_not_enough if {
 	f.codes(f.set_fields(due, {"cells": [most]})) == {"stand.probation"}
 }
 
-test_live_must_agree_or_be_silent if {
+test_live_and_service_must_show_it if {
 	f.codes(f.with_place(due, {"live": f.cell(f.s, f.c, 50)})) == {"stand.probation"}
-	f.allowed(f.with_place(due, {"live": null}))
+	f.codes(f.with_place(due, {"live": null})) == {"stand.probation"}
+	f.codes(f.with_place(due, {"serving": {"blue": f.s, "green": null}})) == {"stand.probation"}
 }
 
 test_a_barred_release_does_not_come_to_stand if {

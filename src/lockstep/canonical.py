@@ -63,7 +63,7 @@ def parse(data: bytes) -> Any:
             parse_float=_finite,
             parse_constant=_refuse_constant,
         )
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # bad UTF-8, bad JSON, or an integer of thousands of digits
         raise IntegrityError(f"not JSON: {error}", code="json.malformed") from None
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lockstep.errors import Cancelled, LockstepError
+from lockstep.errors import Cancelled, Denied, LockstepError, Violation
 from lockstep.toolchain import Toolchain
 from lockstep.workspace import Workspace
 
@@ -74,17 +74,22 @@ class Engine:
         return quiet._run("preview", lambda stack, watch: stack.preview(on_event=watch, color="never"))
 
     def up(self) -> list[Touch]:
-        """Run an update. Raises LockstepError `engine.*`, Cancelled."""
-        self._recover()
-        return self._run(
-            "update", lambda stack, watch: stack.up(on_event=watch, color="never", show_secrets=False)
-        )
+        """Run an update. Raises LockstepError `engine.*`, Denied, Cancelled."""
+
+        def update(stack: Stack, watch: _Watch) -> None:
+            self._recover(stack)
+            stack.up(on_event=watch, color="never", show_secrets=False)
+
+        return self._run("update", update)
 
     def destroy(self) -> list[Touch]:
-        self._recover()
-        return self._run(
-            "destroy", lambda stack, watch: stack.destroy(on_event=watch, color="never", show_secrets=False)
-        )
+        """Run a destroy. Raises as `up`."""
+
+        def destroy(stack: Stack, watch: _Watch) -> None:
+            self._recover(stack)
+            stack.destroy(on_event=watch, color="never", show_secrets=False)
+
+        return self._run("destroy", destroy)
 
     def ensure_stack(self) -> None:
         """Make the stack in the backend if it is not there, and select it for plain `pulumi`."""
@@ -110,12 +115,14 @@ class Engine:
         from pulumi.automation.errors import CommandError
 
         watch = _Watch(self.progress)
-        stack = self._stack()
         with _interruptible() as interrupted:
             try:
-                call(stack, watch)
+                self._clear_dead_locks()
+                call(self._stack(), watch)
             except CommandError as error:
                 raise self._failure(verb, watch, str(error), interrupted) from None
+            if interrupted:
+                raise self._failure(verb, watch, "", interrupted)
         return watch.touched
 
     def _failure(self, verb: str, watch: _Watch, raw: str, interrupted: list[int]) -> LockstepError:
@@ -130,6 +137,8 @@ class Engine:
                 remedy="wait for it to end; a lock whose holder is dead is cleared by `./lockstep up`",
             )
         said = "\n".join(dict.fromkeys(watch.errors)) or raw.strip()[-2000:]
+        if "[gate.denied]" in said or "[destroy.not_allowed]" in said:
+            return Denied([Violation("gate.denied", said, "do what the rules above say, then run it again")])
         return LockstepError(
             f"the {verb} failed:\n{said}", code="engine.failed", remedy="mend what it says and run it again"
         )
@@ -141,22 +150,24 @@ class Engine:
             found.append(f"{lock.get('username')}@{lock.get('hostname')} (pid {lock.get('pid')})")
         return ", ".join(found) or "unknown"
 
-    def _recover(self) -> None:
-        """Clear locks whose holder is proven dead, and the pending operations that it left."""
+    def _clear_dead_locks(self) -> None:
+        """Remove the locks of updates whose process is proven dead."""
         for file in self.workspace.locks.glob("*.json"):
             lock = json.loads(file.read_text())
             if lock.get("hostname") == socket.gethostname() and not _holds(int(lock["pid"]), file):
                 self.progress(f"clearing the lock of a dead update (pid {lock['pid']})")
                 file.unlink()
-        if not self.workspace.state_file.exists():
-            return
+
+    def _recover(self, stack: Stack) -> None:
+        """Clear the operations that a dead update left pending; creates adopt what it started."""
+        from pulumi import automation
+
+        if any(self.workspace.locks.glob("*.json")):
+            return  # somebody is at it; the engine will say who
         state = json.loads(self.workspace.state_file.read_text())
         latest = (state.get("checkpoint") or {}).get("latest") or {}
         if latest.get("pending_operations"):
-            from pulumi import automation
-
             self.progress("clearing operations that an interrupted update left pending")
-            stack = self._stack()
             deployment = stack.export_stack()
             cleared = {**(deployment.deployment or {}), "pending_operations": []}
             stack.import_stack(automation.Deployment(deployment.version, cleared))
@@ -201,4 +212,4 @@ def _plain(text: str) -> str:
     """A diagnostic without the engine's colour markup (`<{%reset%}>`)."""
     import re
 
-    return re.sub(r"<\{%[^%]*%\}>", "", text).strip()
+    return re.sub(r"<\{%[^%]*%\}>", "", text).strip().removeprefix("Unexpected failure: ")

@@ -15,6 +15,7 @@ from pulumi.runtime import mocks as pulumi_mocks
 
 from infra.config import Settings, defaults, load
 from infra.program import build, target_of
+from lockstep.audit.head_option import read_head
 from lockstep.errors import UsageError
 from lockstep.table import cells
 from tests.support.goldens import require_same
@@ -158,7 +159,7 @@ def test_what_holds_a_name_or_a_port_goes_before_its_replacement_comes() -> None
 def test_the_stacks_outputs() -> None:
     _, seen = declare(example())
     assert seen["entrypoint"] == "http://entry"
-    assert seen["head"] == f"14 {'ab' * 32}"
+    assert str(read_head(seen["head"], [], "lockstep/local")) == f"14:{'ab' * 32}"
     assert seen["outcome"] == 13
     assert seen["cells"] == given_out(example().table)
 

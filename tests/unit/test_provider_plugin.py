@@ -1,4 +1,4 @@
-"""The engine's protocol on one side, plain values on the other; and the schema against the program's classes."""
+"""The engine's protocol on one side, plain values on the other; the schema against the program's classes."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_a_resource_that_is_not_there_is_refused(tmp_path: Any) -> None:
 def test_a_diff_says_what_takes_a_new_resource(provider: LockstepProvider, thing: Thing) -> None:
     thing.change = Change(True, ["name"])
     same = properties(size=1, name="x")
-    request = api.DiffRequest(URN, "the-id", same, same, [], {})
+    request = api.DiffRequest(URN, "the-id", same, same, [])
     answer = asyncio.run(provider.diff(request))
     assert answer.changes is True
     assert answer.replaces == ["name"]
@@ -218,9 +218,13 @@ def test_an_error_reaches_the_user_without_a_traceback(provider: LockstepProvide
 
 def test_update_delete_and_read_get_what_they_were_given(provider: LockstepProvider, thing: Thing) -> None:
     old, new = properties(size=1, name="x", where="here"), properties(size=2, name="x")
-    asyncio.run(provider.update(api.UpdateRequest(URN, "the-id", old, new, 0.0, [], False, {})))
-    asyncio.run(provider.delete(api.DeleteRequest(URN, "the-id", old, 0.0, {})))
-    assert thing.asked[0][2] == ("the-id", {"size": 1, "name": "x", "where": "here"}, {"size": 2, "name": "x"})
+    asyncio.run(provider.update(api.UpdateRequest(URN, "the-id", old, new, 0.0, [], False)))
+    asyncio.run(provider.delete(api.DeleteRequest(URN, "the-id", old, 0.0)))
+    assert thing.asked[0][2] == (
+        "the-id",
+        {"size": 1, "name": "x", "where": "here"},
+        {"size": 2, "name": "x"},
+    )
     assert thing.asked[1][2] == ("the-id", {"size": 1, "name": "x", "where": "here"})
 
 
@@ -263,10 +267,10 @@ def test_a_class_takes_exactly_the_inputs_of_the_schema(token: str) -> None:
 
 @pytest.mark.parametrize("token", sorted(SCHEMA))
 def test_a_class_gives_exactly_the_outputs_of_the_schema(token: str) -> None:
-    given = CLASSES[token]
+    declared = CLASSES[token]
     more = set(SCHEMA[token]["properties"]) - set(SCHEMA[token]["inputProperties"])
-    assert set(given.more_outputs) == more
-    assert {name for name in vars(given).get("__annotations__", {}) if name != "kind"} == more
+    assert set(declared.more_outputs) == more
+    assert {name for name in vars(declared).get("__annotations__", {}) if name != "kind"} == more
 
 
 @pytest.mark.parametrize("token", sorted(SCHEMA))
@@ -278,8 +282,8 @@ def test_every_property_says_its_type(token: str) -> None:
 
 def test_the_classes_type_their_inputs_as_the_schema_does() -> None:
     words = {"string": "str", "integer": "int", "boolean": "bool", "array": "list[str]"}
-    for token, given in CLASSES.items():
-        for name, parameter in inspect.signature(given.__init__).parameters.items():
+    for token, declared in CLASSES.items():
+        for name, parameter in inspect.signature(declared.__init__).parameters.items():
             said = SCHEMA[token]["inputProperties"].get(name)
             if said is None or "$ref" in said:
                 continue

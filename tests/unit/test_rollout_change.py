@@ -161,7 +161,7 @@ def test_a_failure_after_the_intent_keeps_the_file_and_says_so(setting: Setting)
     assert setting.aside() == []
 
 
-def test_a_failure_of_the_record_itself_is_added_to_the_first(setting: Setting) -> None:
+def test_a_log_that_went_away_does_not_hide_what_failed_first(setting: Setting) -> None:
     def cut() -> None:
         setting.scene.server.stop()
         raise LockstepError("the route failed", code="engine.failed", remedy="mend it")
@@ -171,7 +171,11 @@ def test_a_failure_of_the_record_itself_is_added_to_the_first(setting: Setting) 
         setting.change.apply(placed(setting), model="digits")
     assert caught.value.code == "engine.failed"
     assert "the route failed" in caught.value.message
-    assert "stays open" in caught.value.message
+    assert "the record says `interrupted`" not in caught.value.message
+    setting.scene.server.start()
+    setting.change.recover()
+    assert setting.workspace.file.settings().table == placed(setting)
+    assert setting.scene.kinds()[-1] == "intent"
 
 
 def test_an_engine_that_is_content_without_an_outcome_is_not_believed(setting: Setting) -> None:

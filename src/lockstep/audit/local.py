@@ -113,6 +113,7 @@ def open_bucket(stack: StackPaths, *, write: bool, name: str = BUCKET) -> tuple[
     """
     folder = VersityFolder(stack.bucket_data, stack.bucket_versions, name)
     if not folder.exists():
+        _refuse_other_bucket(stack, name)
         return None
     credentials = read_credentials(stack)
     if credentials is not None:
@@ -123,6 +124,21 @@ def open_bucket(stack: StackPaths, *, write: bool, name: str = BUCKET) -> tuple[
         where = credentials.endpoint if credentials else folder.where
         raise unreachable(where, "versitygw is not running")
     return folder, False
+
+
+def _refuse_other_bucket(stack: StackPaths, name: str) -> None:
+    """Another name in the config must not make a log of many records look like none at all.
+
+    Raises IntegrityError `audit.other_bucket` when the data folder holds a bucket of another name.
+    """
+    held = stack.bucket_data.iterdir() if stack.bucket_data.is_dir() else ()
+    others = sorted(path.name for path in held if path.is_dir() and not path.name.startswith("."))
+    if others:
+        raise IntegrityError(
+            f"this stack's records are in the bucket {', '.join(others)}, not in {name}",
+            code="audit.other_bucket",
+            remedy="put lockstep:audit.bucket back; a log is never begun a second time",
+        )
 
 
 def open_local(

@@ -3,8 +3,8 @@
 The rules, in the order in which an outcome applies them (design.md, "Slots and promotions"):
 
  1. table        `to` of the intent when the outcome is complete, else the table that was read back (`live`)
- 2. barred       a release that is not standing and falls from above 0 to 0 in a cell, unless the change is
-                 a withdrawal. A `rollback` record bars its digest, a `retry` record frees it
+ 2. barred       a release that is not standing and falls from above 0 to 0 in a cell that stays.
+                 A `rollback` record bars its digest, a `retry` record frees it
  3. standing     the newest mark of each model and region. It survives withdrawal and destroy
  4. former       the release that a mark replaced, while it lies in a slot there and is not barred
  5. promotion    begins with the intent that first gives a release that is not standing a share (`base` is
@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from lockstep.audit.record import Record
-from lockstep.table import SLOTS, Cell, Table, at, cells, release_in, share, slot_share
+from lockstep.table import SLOTS, Cell, Table, at, cells, is_withdrawn, release_in, share, slot_share
 
 Marks: TypeAlias = dict[str, dict[str, str]]
 Promotions: TypeAlias = dict[str, dict[str, dict[str, Any]]]
@@ -162,8 +162,11 @@ def _fallen(state: State, table: Table) -> set[str]:
     found = set()
     for model, region, before in cells(state.table):
         standing = state.standing.get(model, {}).get(region)
+        now = at(table, model, region)
+        if now is None or is_withdrawn(now):
+            continue  # the place leaves, which says nothing against what was tried there
         for release in _releases_in(before):
-            if release != standing and share(before, release) > 0 == share(at(table, model, region), release):
+            if release != standing and share(before, release) > 0 == share(now, release):
                 found.add(release)
     return found
 

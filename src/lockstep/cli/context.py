@@ -34,8 +34,9 @@ dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be
 class Context:
     workspace: Workspace
 
-    @cached_property
+    @property
     def settings(self) -> Settings:
+        """Read again each time: commands rewrite the stack file."""
         return self.workspace.file.settings()
 
     @cached_property

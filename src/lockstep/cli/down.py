@@ -6,6 +6,9 @@ import click
 
 from lockstep.cli.context import confirm_or_stop, dry_run_option, open_context, stack_option, timed
 from lockstep.cli.output import emit, output_option
+from lockstep.errors import Denied
+from lockstep.ledger.ledger import destroy_not_allowed
+from lockstep.rollout.change import require_withdrawn
 
 
 @click.command(
@@ -21,11 +24,13 @@ def command(stack: str, yes: bool, dry_run: bool, output: str) -> None:
     records = context.workspace.paths.stack(stack).bucket_data
     processes = sorted(context.local.alive())
     document = {"processes": processes, "records": str(records), "dry_run": dry_run}
+    if not context.settings.allow_destroy:
+        raise Denied([destroy_not_allowed(stack)], code="destroy.not_allowed")
     if not dry_run:
         confirm_or_stop(f"Withdraw everything and stop {len(processes)} processes?", yes=yes)
-        context.change.recover()
-        with timed(f"destroying the stack {stack}"):
+        with context.change.exclusive(), timed(f"destroying the stack {stack}"):
             context.engine.destroy()
+            require_withdrawn(context.ledger)
     verb = "would stop" if dry_run else "stopped"
     emit(
         output,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -52,28 +53,26 @@ def command(
     refused before anything is placed.
     """
     context = open_context(stack)
-    context.change.recover()
     digest = _release(context, release)
-    chosen = regions or tuple(sorted(context.settings.table.get(model, {})))
-    tables = steps(context, model, digest, chosen, percent)
-    ahead(context, model, digest, chosen, percent)
-    document: dict[str, Any] = {"release": digest, "model": model, "regions": list(chosen), "share": percent}
-    if dry_run:
-        context.change.judge(tables[0])
-        emit(
-            output, "promote", {**document, "dry_run": True}, lambda: _would(digest, chosen, percent, tables)
-        )
-        return
-    for number, table in enumerate(tables, 1):
-        with timed(f"update {number} of {len(tables)}"):
-            context.change.apply(table, model=model)
-    record_history(context)
+    with nullcontext() if dry_run else context.change.exclusive():
+        chosen = regions or tuple(sorted(context.settings.table.get(model, {})))
+        tables = steps(context, model, digest, chosen, percent)
+        ahead(context, model, digest, chosen, percent, record=not dry_run)
+        if dry_run:
+            context.change.judge(tables[0], record=False)
+        else:
+            for number, table in enumerate(tables, 1):
+                with timed(f"update {number} of {len(tables)}"):
+                    context.change.apply(table, model=model)
+            record_history(context)
     head = context.ledger.head()
+    document: dict[str, Any] = {"release": digest, "model": model, "regions": list(chosen), "share": percent}
+    done = f"{model}: {short(digest)} has {percent:g} % in {', '.join(chosen)}\nlog head {head}"
     emit(
         output,
         "promote",
-        {**document, "head": str(head)},
-        lambda: f"{model}: {short(digest)} has {percent:g} % in {', '.join(chosen)}\nlog head {head}",
+        {**document, "dry_run": dry_run, "head": str(head)},
+        lambda: _would(digest, chosen, percent, tables) if dry_run else done,
     )
 
 
@@ -115,7 +114,9 @@ def steps(
     return tables
 
 
-def ahead(context: Context, model: str, release: str, regions: tuple[str, ...], percent: float) -> None:
+def ahead(
+    context: Context, model: str, release: str, regions: tuple[str, ...], percent: float, *, record: bool
+) -> None:
     """Refuse a share that is not one allowed step from the present one, before anything is placed.
 
     Asks policy about each region's move as if the placement had been made and had become ready; what it
@@ -148,7 +149,8 @@ def ahead(context: Context, model: str, release: str, regions: tuple[str, ...], 
         step_line(f"asking policy: {region} from {share(cell, release):g} % to {percent:g} %")
         decision = ledger.ask(proposed, supposed, seen)
         if not decision.allow:
-            ledger.record_denied(replace(proposed, origin=state.table), decision)
+            if record:
+                context.change.record_denied(replace(proposed, origin=state.table), decision)
             raise Denied(decision.violations)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import click
@@ -11,8 +12,8 @@ from lockstep.cli.context import Context, dry_run_option, open_context, stack_op
 from lockstep.cli.output import emit, output_option, say
 from lockstep.cli.up import record_history
 from lockstep.errors import LockstepError, UsageError
-from lockstep.rollout.plan import Rollback, rollback
-from lockstep.table import SLOTS, Table, release_in, short, slot_share
+from lockstep.rollout.plan import Rollback, rollback, slot_of
+from lockstep.table import SLOTS, Table, short, slot_share
 
 
 @click.command(
@@ -30,17 +31,26 @@ def command(model: str, reason: str, stack: str, dry_run: bool, output: str) -> 
     The release left behind is barred until `./lockstep retry`.
     """
     context = open_context(stack)
-    context.change.recover()
-    state = context.ledger.state(fresh=True)
-    if state is None or state.open_intent is not None:
-        raise UsageError(
-            "there is no settled record to go back by",
-            code="rollback.not_settled",
-            remedy="run `./lockstep up` first",
-        )
-    back = rollback(state.table, model, state.standing, state.former)
-    _require_healthy(context, model, back)
-    entry = history_entry(context, back.target)
+    with nullcontext() if dry_run else context.change.exclusive():
+        if not dry_run:
+            context.ledger.close_interrupted("found open by a rollback")
+        state = context.ledger.state(fresh=True)
+        if state is None or state.open_intent is not None:
+            raise UsageError(
+                "an intent is open" if state else "there is no record to go back by",
+                code="rollback.not_settled",
+                remedy="run it without --dry-run, which closes it first" if state else "run `./lockstep up`",
+            )
+        back = rollback(state.table, model, state.standing, state.former)
+        require_healthy(context, model, state.table, back)
+        entry = history_entry(context, back.target)
+        say(_plan_words(model, back, entry))
+        if not dry_run:
+            record_decision(context, back, reason, entry)
+            with timed("rolling back"):
+                context.change.apply(back.target, model=model)
+            record_history(context)
+    head = str(context.ledger.head())
     document: dict[str, Any] = {
         "model": model,
         "release": back.release,
@@ -48,22 +58,10 @@ def command(model: str, reason: str, stack: str, dry_run: bool, output: str) -> 
         "target": back.target,
         "history": entry,
         "dry_run": dry_run,
+        "head": head,
     }
-    say(_plan_words(model, back, entry))
-    if dry_run:
-        emit(output, "rollback", document, lambda: "nothing was changed")
-        return
-    record_decision(context, back, reason, entry)
-    with timed("rolling back"):
-        context.change.apply(back.target, model=model)
-    record_history(context)
-    head = str(context.ledger.head())
-    emit(
-        output,
-        "rollback",
-        {**document, "head": head},
-        lambda: f"{model}: {short(back.release)} has no traffic and is barred until retried\nlog head {head}",
-    )
+    done = f"{model}: {short(back.release)} has no traffic and is barred until retried\nlog head {head}"
+    emit(output, "rollback", document, lambda: "nothing was changed" if dry_run else done)
 
 
 def record_decision(context: Context, back: Rollback, reason: str, entry: dict[str, str] | None) -> None:
@@ -82,19 +80,20 @@ def record_decision(context: Context, back: Rollback, reason: str, entry: dict[s
     context.ledger.append(made, at=state.size)
 
 
-def _require_healthy(context: Context, model: str, back: Rollback) -> None:
-    """Halt rather than go back onto a side that does not answer."""
+def require_healthy(context: Context, model: str, table: Table, back: Rollback) -> None:
+    """Halt rather than go back, where the release to leave answers and the one to go back to does not."""
     serving = context.local.serving()
     for region in back.regions:
+        answers = serving.get((model, region), {})
         cell = back.target[model][region]
-        for slot in SLOTS:
-            wanted = release_in(cell, slot)
-            if slot_share(cell, slot) > 0 and serving.get((model, region), {}).get(slot) != wanted:
-                raise LockstepError(
-                    f"{short(wanted)} does not answer in {slot} of {region}: going back would drop traffic",
-                    code="rollback.target_not_ready",
-                    remedy="run `./lockstep up`, which starts what is declared, then roll back",
-                )
+        wanted = next(slot for slot in SLOTS if slot_share(cell, slot) > 0)
+        leaving = slot_of(table[model][region], back.release)
+        if answers.get(wanted) != cell[wanted] and leaving and answers.get(leaving) == back.release:
+            raise LockstepError(
+                f"{short(cell[wanted])} does not answer in {wanted} of {region}: traffic would be lost",
+                code="rollback.target_not_ready",
+                remedy="run `./lockstep up`, which starts what is declared, then roll back",
+            )
 
 
 def history_entry(context: Context, target: Table) -> dict[str, str] | None:

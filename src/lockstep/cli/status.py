@@ -8,6 +8,7 @@ import click
 
 from lockstep.cli.context import Context, open_context, stack_option
 from lockstep.cli.output import emit, output_option
+from lockstep.errors import Unavailable
 from lockstep.gate.judge import Observed
 from lockstep.table import SLOTS, Cell, Table, at, cells, is_withdrawn, release_in, short, slot_share
 
@@ -24,7 +25,12 @@ def command(stack: str, output: str) -> None:
 def status(context: Context) -> dict[str, Any]:
     """What `status --output json` says."""
     state = context.ledger.state()
-    observed = context.local.observe()
+    odd = ""
+    try:
+        observed = context.local.observe()
+    except Unavailable as error:
+        odd = error.message
+        observed = Observed(context.local.live(strict=False), context.local.serving())
     declared = context.settings.table
     recorded: Table = {} if state is None else state.table
     places = {(m, r) for table in (declared, recorded) for m, r, _ in cells(table)} | observed.live.keys()
@@ -46,6 +52,7 @@ def status(context: Context) -> dict[str, Any]:
         "up": "entry" in alive,
         "head": None if head is None else str(head),
         "open_intent": None if opened is None else opened.index,
+        "odd": odd,
         "barred": [] if state is None else list(state.barred),
         "regions": regions,
     }
@@ -117,6 +124,8 @@ def _text(document: dict[str, Any]) -> str:
     ]
     if document["open_intent"] is not None:
         lines.append(f"OPEN INTENT: record {document['open_intent']} has no outcome; run `./lockstep up`")
+    if document["odd"]:
+        lines.append(f"! {document['odd']}: run `./lockstep up`")
     for barred in document["barred"]:
         lines.append(f"barred after a rollback: {short(barred)}")
     for entry in document["regions"]:

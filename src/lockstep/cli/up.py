@@ -9,7 +9,7 @@ import click
 from lockstep.cli.context import Context, dry_run_option, open_context, stack_option, timed
 from lockstep.cli.output import emit, output_option, say
 from lockstep.errors import LockstepError
-from lockstep.rollout.change import require_outcome
+from lockstep.rollout.change import intent_since, require_outcome
 from lockstep.table import cells, short
 
 HELD_OUT = 0
@@ -40,28 +40,30 @@ def command(stack: str, dry_run: bool, output: str) -> None:
 
 
 def bring_up(context: Context) -> None:
-    """The update and its records. Raises LockstepError; an intent left open is closed first."""
-    context.change.recover()
-    context.change.judge(context.settings.table)
-    try:
-        with timed(f"updating the stack {context.workspace.stack}"):
-            context.engine.up()
-    except LockstepError:
-        if context.local.alive():
-            context.ledger.close_interrupted("the update failed")
-        raise
-    if any(True for _ in cells(context.settings.table)):
-        require_outcome(context.ledger, context.settings.table)
-    record_history(context)
+    """The update and its records. Raises LockstepError; its own intent left open is closed first."""
+    change = context.change
+    with change.exclusive():
+        change.judge(context.settings.table)
+        size = context.ledger.size()
+        try:
+            with timed(f"updating the stack {context.workspace.stack}"):
+                context.engine.up()
+        except LockstepError as error:
+            if intent_since(context.ledger, size):
+                error.message += change.undo(size)
+            raise
+        if any(True for _ in cells(context.settings.table)):
+            require_outcome(context.ledger, context.settings.table)
+        record_history(context)
 
 
 def record_history(context: Context) -> None:
-    """List the history files that this update itself wrote."""
+    """List the history files that this update itself wrote, and any that plain `pulumi` left unlisted."""
     from lockstep.audit.record import draft
 
-    circumstances = context.ledger.circumstances()
-    if circumstances["history"]:
-        context.ledger.append(draft("history", **circumstances), at=context.ledger.settle().size)
+    size = context.ledger.settle().size
+    while (circumstances := context.ledger.circumstances())["history"]:
+        size = context.ledger.append(draft("history", **circumstances), at=size).index + 1
 
 
 def closing(context: Context) -> dict[str, Any]:

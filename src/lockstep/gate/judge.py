@@ -5,7 +5,7 @@
 
 The order of `plan`:
 (0) no log yet: everything is a first placement
-(1) an open intent was found: whoever closes it must append a new intent, even for an equal table
+(1) an intent is open, or the newest outcome is not complete: a new intent is owed, even for an equal table
 (2) the declared table is not the recorded one: a step
 (3) equal tables, and a candidate at 100 that is not standing yet: a question of probation
 (4) otherwise nothing is due, and OPA is not started
@@ -45,12 +45,14 @@ class Plan:
 
     @property
     def change(self) -> str:
-        """The word for the record: first, step, rollback, stand."""
+        """The word for the record: first, step, rollback, stand, withdraw."""
         if self.kind == "stand":
             return "stand"
         if self.rollback is not None:
             return "rollback"
         changed = changed_places(self.origin, self.target)
+        if changed and all(_is_leaving(at(self.target, *place)) for place in changed):
+            return "withdraw"
         return "first" if changed and all(self._is_first(place) for place in changed) else "step"
 
     def _is_first(self, place: Place) -> bool:
@@ -58,6 +60,10 @@ class Plan:
         return place[1] in self.marks.get(place[0], {}) and (
             before is None or all(release_in(before, slot) is None for slot in SLOTS)
         )
+
+
+def _is_leaving(cell: Cell | None) -> bool:
+    return cell is None or is_withdrawn(cell)
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,9 @@ def plan(
     if state is None:
         return Plan("step", {}, declared, first_marks(declared, {}))
     origin = state.table
+    newest = state.newest_outcome
+    if newest is not None and newest["result"] != "complete":
+        reopened = True
     if state.open_intent is not None:
         origin = live_table(state, observed)
         reopened = True
@@ -159,6 +168,7 @@ def live_table(state: State, observed: Observed | None) -> Table:
     intended: Table = {} if state.open_intent is None else state.open_intent["to"]
     result: Table = {}
     places = {(m, r) for table in (state.table, intended) for m, r, _ in cells(table)}
+    places |= {place for place, cell in observed.live.items() if cell is not None}
     for model, region in sorted(places):
         cell = observed.live.get((model, region)) or at(state.table, model, region)
         if cell is not None:

@@ -11,16 +11,19 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lockstep.errors import Denied, IntegrityError, LockstepError, Unavailable, Violation
-from lockstep.gate.judge import Observed, Plan, live_table, plan
+from lockstep.gate.judge import Observed, Place, Plan, live_table
 from lockstep.ledger.circumstances import claimed_actor, git_state
 from lockstep.ledger.reader import Reader, waits
-from lockstep.table import Table, cells, is_withdrawn, releases
+from lockstep.table import SLOTS, Cell, Table, cells, is_withdrawn, release_in, releases, slot_share
 
 if TYPE_CHECKING:
     from lockstep.audit.local import LocalAudit
     from lockstep.audit.record import Record
     from lockstep.audit.state import State
     from lockstep.gate.decision import Decision
+
+MAX_LISTED = 100
+"""History files that one record lists, oldest first; a record has a size limit, the next lists the rest."""
 
 
 @dataclass
@@ -66,7 +69,7 @@ class Ledger(Reader):
         return {
             "claimed": claimed_actor(),
             "git": git_state(str(self.stack.paths.root)),
-            "history": newer(folder, self._listed()) if folder.is_dir() else [],
+            "history": newer(folder, self._listed())[:MAX_LISTED] if folder.is_dir() else [],
         }
 
     def _listed(self) -> set[str]:
@@ -91,12 +94,10 @@ class Ledger(Reader):
             self.close_interrupted()
             state = self.settle()
         observed = self.stack.observe()
-        proposed = plan(declared, state, observed, reopened=reopened)
-        if proposed is None:
+        judged = self.put(declared, state, observed, reopened=reopened)
+        if judged is None or waits(*judged):
             return None
-        decision = self.ask(proposed, state, observed)
-        if waits(proposed, decision):
-            return None
+        proposed, decision = judged
         if not decision.allow:
             self.record_denied(proposed, decision)
             raise Denied(decision.violations)
@@ -186,16 +187,7 @@ class Ledger(Reader):
         from lockstep.audit.drafts import draft_intent
 
         if not allowed:
-            raise Denied(
-                [
-                    Violation(
-                        "destroy.not_allowed",
-                        f"the stack {self.stack.name} does not allow destroy",
-                        "set lockstep:allow_destroy to true, run an update, then destroy",
-                    )
-                ],
-                code="destroy.not_allowed",
-            )
+            raise Denied([destroy_not_allowed(self.stack.name)], code="destroy.not_allowed")
         self.close_interrupted("found open by destroy")
         state = self.settle()
         target: Table = {}
@@ -216,12 +208,50 @@ class Ledger(Reader):
         self.append(made, at=state.size)
 
     def record_withdrawn(self) -> None:
-        """The last act of a destroy: nothing is routed any more."""
+        """The last act of a destroy: close the withdrawal with what is routed, which must be nothing.
+
+        A destroy whose receipt is not in the state recorded no withdrawal. Then it may only go on where
+        there was never any traffic. Raises IntegrityError `destroy.no_intent`, `destroy.still_routed`.
+        """
         state = self.settle()
-        if state.open_intent is None:
+        observed = self.stack.observe()
+        routed = _routed({place: cell for place, cell in observed.live.items() if cell is not None})
+        intent = state.open_intent
+        if intent is None or intent["change"] != "withdraw":
+            recorded = _routed({(model, region): cell for model, region, cell in cells(state.table)})
+            if routed or recorded:
+                raise IntegrityError(
+                    "no record says that everything was to be withdrawn",
+                    code="destroy.no_intent",
+                    remedy="run `./lockstep up`, which puts gate and receipt back, then `./lockstep down`",
+                )
+            self.close_interrupted("destroyed before anything was routed")
             return
-        live = state.open_intent["to"]
-        self._append_outcome(state, state.open_intent, live, Observed({}, {}), "complete", None)
+        if routed:
+            self._append_outcome(state, intent, live_table(state, observed), observed, "interrupted", None)
+            raise IntegrityError(
+                f"there is still traffic for {', '.join(f'{m} in {r}' for m, r in routed)}",
+                code="destroy.still_routed",
+                remedy="see `./lockstep status`, then run `./lockstep down` again",
+            )
+        self._append_outcome(state, intent, intent["to"], Observed({}, {}), "complete", None)
+
+
+def _routed(places: dict[Place, Cell]) -> list[Place]:
+    """The places where a release gets traffic."""
+    return sorted(
+        place
+        for place, cell in places.items()
+        if any(release_in(cell, slot) is not None and slot_share(cell, slot) > 0 for slot in SLOTS)
+    )
+
+
+def destroy_not_allowed(stack: str) -> Violation:
+    return Violation(
+        "destroy.not_allowed",
+        f"the stack {stack} does not allow destroy",
+        "set lockstep:allow_destroy to true, run `./lockstep up`, then destroy",
+    )
 
 
 def _answered(observed: Observed, target: Table) -> Table:

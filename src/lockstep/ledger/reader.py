@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lockstep.errors import Denied, IntegrityError
 from lockstep.gate.judge import Judge, Observed, Place, Plan, plan
 from lockstep.local.stack import LocalStack
-from lockstep.table import Table, at
+from lockstep.table import SLOTS, Slot, Table, at, release_in
 
 if TYPE_CHECKING:
     from lockstep.audit.local import LocalAudit
@@ -87,13 +87,33 @@ class Reader:
     def judge(self, declared: Table) -> tuple[Plan, Decision] | None:
         """What is due for this table, and the policies' answer; None if nothing is due. Writes nothing."""
         state = self.state()
-        observed = None
-        if state is None or state.open_intent is not None or state.table != declared:
-            observed = self.stack.observe()
-        proposed = plan(declared, state, observed)
+        opened = state is not None and state.open_intent is not None
+        observed = self.stack.observe() if opened else None
+        if plan(declared, state, observed) is None:
+            return None
+        return self.put(declared, state, observed or self.stack.observe())
+
+    def put(
+        self, declared: Table, state: State | None, observed: Observed, *, reopened: bool = False
+    ) -> tuple[Plan, Decision] | None:
+        """The question and its answer. Marks whose time has not come are taken out of it, not all of it:
+        one region's probation does not hold up another's."""
+        proposed = plan(declared, state, observed, reopened=reopened)
         if proposed is None:
             return None
-        return proposed, self.ask(proposed, state, observed or self.stack.observe())
+        decision = self.ask(proposed, state, observed)
+        while waits(proposed, decision):
+            early = {violation.cell for violation in decision.violations}
+            marks = {
+                model: {region: mark for region, mark in regions.items() if f"{model}/{region}" not in early}
+                for model, regions in proposed.marks.items()
+            }
+            due = {model: regions for model, regions in marks.items() if regions}
+            if not due or due == proposed.marks:
+                break
+            proposed = replace(proposed, marks=due)
+            decision = self.ask(proposed, state, observed)
+        return proposed, decision
 
     def due(self, declared: Table) -> Plan | None:
         """The change that is due and allowed; None if none is due. Raises Denied, Unavailable."""
@@ -138,16 +158,24 @@ class Reader:
 
     @contextmanager
     def _opa(self) -> Iterator[Opa]:
+        from lockstep.gate.bundle import Policies
         from lockstep.gate.opa import Opa, private_opa
+        from lockstep.gate.transport import unavailable
 
         if self.opa_url:
-            yield Opa(self.opa_url, os.environ.get("LOCKSTEP_OPA_TOKEN", ""))
+            opa = Opa(self.opa_url, os.environ.get("LOCKSTEP_OPA_TOKEN", ""))
+            ours = Policies.read(self.stack.paths.policies).revision
+            if opa.revision.startswith("checkout:") and opa.revision != ours:
+                raise unavailable(
+                    "wrong_bundle", f"that OPA says it has {opa.revision}; this checkout is {ours}"
+                )
+            yield opa
             return
         binary = self.stack.toolchain.opa
         with private_opa(self.stack.paths.policies, self.environment, binary, GATE_DEADLINE_S) as opa:
             yield opa
 
-    # --- proof for routes
+    # --- proof for services and routes
 
     def require_intent(self, place: Place, cell: dict[str, Any], index: int) -> None:
         """The newest intent about this cell is record `index` and says exactly this; verified.
@@ -162,11 +190,38 @@ class Reader:
             newest = state.cell_intent.get(place[0], {}).get(place[1])
             if record.kind == "intent" and said == cell and newest == index:
                 return
-        raise IntegrityError(
-            f"no signed intent says that {place[0]} in {place[1]} is {cell}",
-            code="route.no_record",
-            remedy="weights come from the gate's output alone; change the stack file and run an update",
-        )
+        raise _no_record(f"{place[0]} in {place[1]} is {cell}")
+
+    def require_release(self, place: Place, slot: Slot, release: str, index: int) -> None:
+        """The newest intent about this cell is record `index` and puts this release into this slot."""
+        audit = self.audit()
+        state = self.state(fresh=True)
+        if audit is not None and state is not None and index >= 0:
+            record = audit.log.read(index)
+            said = release_in(at(record["to"] or {}, *place), slot)
+            newest = state.cell_intent.get(place[0], {}).get(place[1])
+            if record.kind == "intent" and said == release and newest == index:
+                return
+        raise _no_record(f"{slot} of {place[0]} in {place[1]} holds {release}")
+
+    def require_leaving(self, place: Place) -> None:
+        """The record has this cell withdrawn or gone, so its route may go."""
+        state = self.state(fresh=True)
+        if state is None:
+            return
+        opened = state.open_intent
+        table = state.table if opened is None or opened["change"] != "withdraw" else opened["to"]
+        cell = at(table, *place)
+        if cell is not None and any(release_in(cell, slot) is not None for slot in SLOTS):
+            raise _no_record(f"{place[0]} leaves {place[1]}")
+
+
+def _no_record(what: str) -> IntegrityError:
+    return IntegrityError(
+        f"no signed intent says that {what}",
+        code="route.no_record",
+        remedy="releases and weights come from the gate alone; change the stack file and run `./lockstep up`",
+    )
 
 
 def waits(proposed: Plan, decision: Decision) -> bool:

@@ -12,6 +12,10 @@ from pathlib import Path
 from lockstep.errors import DeadlineExceeded
 
 
+class LockHeld(DeadlineExceeded):
+    """Somebody else holds the lock."""
+
+
 @contextmanager
 def locked(path: Path, *, deadline_s: float = 60) -> Iterator[None]:
     """Hold `path` exclusively. Raises DeadlineExceeded `lock.held` after `deadline_s` seconds."""
@@ -25,7 +29,7 @@ def locked(path: Path, *, deadline_s: float = 60) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > until:
-                    raise DeadlineExceeded(
+                    raise LockHeld(
                         f"another process holds {path.name} for more than {deadline_s:.0f} s",
                         code="lock.held",
                         remedy="wait for the other update to end, or see who holds it with `fuser`",

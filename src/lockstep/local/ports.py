@@ -44,6 +44,19 @@ def holder(port: int) -> str:
     return "a process of another user"
 
 
+def listens(pid: int, port: int) -> bool:
+    """Whether this process, or a child of it, listens on the port."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        found = [each for member in family for each in member.net_connections(kind="tcp")]
+    except psutil.Error:
+        return False
+    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in found)
+
+
 def require_free(port: int, name: str) -> None:
     """Raises LockstepError `port.in_use`, naming who has the port."""
     if not is_free(port):

@@ -8,6 +8,7 @@ admin port), see lockstep.local.ports.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -15,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lockstep.errors import LockstepError, Unavailable, UsageError
-from lockstep.local.ports import ENTRY, Ports, require_free
+from lockstep.errors import IntegrityError, LockstepError, Unavailable, UsageError
+from lockstep.local.ports import ENTRY, Ports, listens, require_free
 from lockstep.local.probe import get
 from lockstep.local.supervisor import Program, Supervisor
 from lockstep.paths import Paths, cache
@@ -30,6 +31,7 @@ BUCKET = "audit-bucket"
 PROJECT = "lockstep"
 READY_S = 120.0
 ALIVE = ("RUNNING", "STARTING")
+VACANT: Cell = {"blue": None, "green": None, "green_weight": 0}
 
 
 def gateway_name(region: str) -> str:
@@ -89,6 +91,12 @@ class LocalStack:
         port = self.ports.assign(BUCKET, near=near)
         endpoint = f"http://127.0.0.1:{port}"
         known = read_credentials(place)
+        if known is not None and known.bucket != bucket:
+            raise IntegrityError(
+                f"this stack's records are in the bucket {known.bucket}, not in {bucket}",
+                code="audit.other_bucket",
+                remedy="put lockstep:audit.bucket back; a log is never begun a second time",
+            )
         access, secret = (known.access, known.secret) if known else new_credentials()
         credentials = BucketCredentials(endpoint, access, secret, bucket)
         write_credentials(place, credentials)
@@ -162,20 +170,33 @@ class LocalStack:
             set_backend(self.gateway_folder(region), admin, backend_name(model, region, slot), port)
 
     def _start(self, program: Program, port: int, ready: Any, *, deadline_s: float) -> None:
-        if program.name not in self.alive():
+        if program.name not in self.alive() or self._moved(program.name, port):
             require_free(port, program.name)
         self.supervisor.start(program, ready, deadline_s=deadline_s)
 
     def _envoy(self, name: str, bootstrap: Path) -> Program:
+        """An Envoy; its environment names the bootstrap's content, so that another one is another program."""
+        from lockstep.canonical import digest
         from lockstep.local.envoy import gateway_argv
 
-        return Program(name, gateway_argv(self.toolchain.envoy, bootstrap), {}, bootstrap.parent)
+        env = {"LOCKSTEP_BOOTSTRAP": digest(bootstrap.read_bytes())}
+        return Program(name, gateway_argv(self.toolchain.envoy, bootstrap), env, bootstrap.parent)
 
     def _serves(self, port: int, release: str) -> bool:
         ready = get(port, "/readyz")
         return ready is not None and ready[0] == 200 and self._release_at(port) == release
 
+    def _moved(self, name: str, port: int) -> bool:
+        """Whether a running process listens somewhere else than where it is now to listen."""
+        pid = self.supervisor.pids().get(name)
+        return pid is not None and not listens(pid, port)
+
     # --- stopping
+
+    def stop_gateway(self, region: str) -> None:
+        """Stop it and forget its routes: the next gateway routes nothing before a record says so."""
+        self.supervisor.stop(gateway_name(region))
+        shutil.rmtree(self.gateway_folder(region), ignore_errors=True)
 
     def stop_service(self, model: str, region: str, slot: Slot) -> None:
         from lockstep.local.gateway import remove_backend
@@ -223,8 +244,13 @@ class LocalStack:
         """Names of the processes that run."""
         return {name for name, state in self.supervisor.states().items() if state in ALIVE}
 
-    def live(self) -> dict[Place, Cell | None]:
-        """Each place's cell as its gateway has it in force; None for places of a silent gateway."""
+    def live(self, *, strict: bool = True) -> dict[Place, Cell | None]:
+        """Each place's cell as its gateway has it in force; None for places of a silent gateway.
+
+        A gateway that answers without a route for a place it was given has that place vacant. One with
+        routes that are not ours raises Unavailable `route.gateway_odd`; with `strict` off, its places are
+        left out instead, so that an update puts its routes back.
+        """
         from lockstep.local.gateway import read_routes
         from lockstep.local.live import read_live
 
@@ -233,14 +259,20 @@ class LocalStack:
             if not name.startswith("gateway-") or not name.endswith(".admin"):
                 continue
             region = name.removeprefix("gateway-").removesuffix(".admin")
+            given = read_routes(self.gateway_folder(region)).values()
             try:
-                table = read_live(admin).table()
-            except Unavailable:
-                routes = read_routes(self.gateway_folder(region)).values()
-                cells |= {(_label(route, "model"), region): None for route in routes}
+                live = read_live(admin)
+                if live.others:
+                    raise _odd(region, f"it has routes that are not ours: {', '.join(live.others)}")
+            except Unavailable as error:
+                if error.code != "route.gateway_silent":
+                    if strict:
+                        raise
+                    continue
+                cells |= {(_label(route, "model"), region): None for route in given}
                 continue
-            for model, places in table.items():
-                cells[(model, region)] = places.get(region)
+            cells |= {(_label(route, "model"), region): dict(VACANT) for route in given}
+            cells |= {(model, region): places[region] for model, places in live.table().items()}
         return cells
 
     def serving(self) -> dict[Place, dict[str, str | None]]:
@@ -276,6 +308,14 @@ class LocalStack:
             return str(said["release"]) if said["ready"] is True else None
         except (ValueError, KeyError, TypeError):
             return None
+
+
+def _odd(region: str, why: str) -> Unavailable:
+    return Unavailable(
+        f"the gateway of {region} is not as Lockstep left it: {why}",
+        code="route.gateway_odd",
+        remedy="run `./lockstep up` with the recorded table, which writes its routes again",
+    )
 
 
 def _label(route: dict[str, Any], key: str) -> str:

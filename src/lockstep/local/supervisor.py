@@ -129,7 +129,8 @@ class Supervisor:
         try:
             self._await(program.name, ready, deadline_s)
         except LockstepError:
-            self.stop(program.name)
+            if not adopted:
+                self.stop(program.name)
             raise
 
     def _replace(self, program: Program) -> None:

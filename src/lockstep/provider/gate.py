@@ -60,7 +60,6 @@ class PromotionGate:
     }
 
     def check(self, call: Call, inputs: Values) -> list[str]:
-        call.session.checked.add(call.urn)
         if holds_unknown(inputs):
             return [
                 "gate.unknown_input: the gate does not judge what a preview cannot know; declare it plainly"

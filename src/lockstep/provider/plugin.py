@@ -78,6 +78,7 @@ class LockstepProvider(api.Provider):
 
     async def check(self, request: api.CheckRequest) -> api.CheckResponse:
         kind = self._kind(request.type)
+        self._session.checked.add(request.urn)
         inputs = _values(request.new_inputs)
         problems = _shape_problems(kind, inputs)
         if not problems:
@@ -131,11 +132,22 @@ def _shape_problems(kind: Kind, inputs: Values) -> list[str]:
     return unknown + missing
 
 
+class _PlainName(type):
+    """grpc prints `Unexpected <the exception's class>: ...`; this class prints as a word."""
+
+    def __repr__(cls) -> str:
+        return "failure"
+
+
+class _Failure(Exception, metaclass=_PlainName):
+    """What the engine shows of an error of ours: message, code and next step."""
+
+
 async def _in_thread(work: Callable[[], Result]) -> Result:
     try:
         return await asyncio.to_thread(work)
     except LockstepError as error:
-        raise RuntimeError(str(error)) from None
+        raise _Failure(str(error)) from None
 
 
 def serve(arguments: list[str]) -> None:

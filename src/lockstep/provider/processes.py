@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from lockstep.local.stack import LocalStack
 from lockstep.provider.kind import Call, Change, Values, differing, holds_unknown
+from lockstep.provider.ledger import ledger_of
 
 
 class _Process:
@@ -21,6 +22,8 @@ class _Process:
     inputs: ClassVar[dict[str, Any]]
     outputs: ClassVar[dict[str, Any]] = {}
     replace_on: tuple[str, ...] = ()
+    unobserved: tuple[str, ...] = ()
+    """Inputs that justify an update but do not make one due."""
 
     def process(self, values: Values) -> str:
         raise NotImplementedError
@@ -28,6 +31,9 @@ class _Process:
     def start(self, stack: LocalStack, inputs: Values) -> Values:
         """Bring it up, wait until ready, return outputs beyond the inputs."""
         raise NotImplementedError
+
+    def authorize(self, call: Call, inputs: Values) -> None:
+        """Raise unless the record allows this; most processes carry no traffic of their own."""
 
     def foreseen(self, stack: LocalStack, inputs: Values) -> Values:
         """What a preview knows of the outputs beyond the inputs."""
@@ -40,7 +46,7 @@ class _Process:
         return []
 
     def changed(self, call: Call, outputs: Values, inputs: Values) -> Change:
-        different = differing(outputs, inputs)
+        different = [key for key in differing(outputs, inputs) if key not in self.unobserved]
         replaces = [key for key in different if key in self.replace_on]
         alive = self.process(outputs) in call.session.alive(call.stack)
         return Change(bool(different) or not alive, replaces)
@@ -54,8 +60,10 @@ class _Process:
 
     def _up(self, call: Call, inputs: Values) -> Values:
         stack = call.session.stack(call.stack)
-        more = self.foreseen(stack, inputs) if call.preview else self.start(stack, inputs)
-        return {**inputs, **more}
+        if call.preview:
+            return {**inputs, **self.foreseen(stack, inputs)}
+        self.authorize(call, inputs)
+        return {**inputs, **self.start(stack, inputs)}
 
     def delete(self, call: Call, identity: str, outputs: Values) -> None:
         self.stop(call.session.stack(call.stack), outputs)
@@ -95,6 +103,9 @@ class Gateway(_Process):
         stack.start_gateway(inputs["region"], near=inputs["port"])
         return {}
 
+    def stop(self, stack: LocalStack, outputs: Values) -> None:
+        stack.stop_gateway(outputs["region"])
+
 
 class ModelService(_Process):
     token = "lockstep:index:ModelService"
@@ -107,11 +118,21 @@ class ModelService(_Process):
         "runtime": {"type": "string", "description": "onnx, torch or tensorrt"},
         "store": {"type": "string"},
         "port": {"type": "integer"},
+        "intent": {"type": "integer", "description": "index of the newest intent about this cell"},
+        "environment": {"type": "string"},
+        "bucket": {"type": "string"},
+        "retention_days": {"type": "integer"},
     }
     replace_on = ("model", "region", "slot")
+    unobserved = ("intent", "retention_days")
 
     def process(self, values: Values) -> str:
         return f"{values['model']}-{values['region']}-{values['slot']}"
+
+    def authorize(self, call: Call, inputs: Values) -> None:
+        """The second lock, for whoever edits the program: the record must put this release here."""
+        place = (inputs["model"], inputs["region"])
+        ledger_of(call, inputs).require_release(place, inputs["slot"], inputs["release"], inputs["intent"])
 
     def start(self, stack: LocalStack, inputs: Values) -> Values:
         stack.start_service(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from lockstep.provider.gate import NO_INTENT, cell_of
+from lockstep.errors import Unavailable
+from lockstep.provider.gate import cell_of
 from lockstep.provider.kind import Call, Change, Values, holds_unknown
 from lockstep.provider.ledger import ledger_of
 
@@ -45,7 +46,7 @@ class Route:
         return self._put(call, inputs)
 
     def _put(self, call: Call, inputs: Values) -> Values:
-        if call.preview or inputs["intent"] == NO_INTENT:
+        if call.preview:
             return inputs
         model, region, cell = inputs["model"], inputs["region"], cell_of(inputs["cell"])
         ledger_of(call, inputs).require_intent((model, region), cell, inputs["intent"])
@@ -53,8 +54,17 @@ class Route:
         return inputs
 
     def delete(self, call: Call, identity: str, outputs: Values) -> None:
+        if call.urn not in call.session.checked:  # not one that is about to be put back
+            ledger_of(call, outputs).require_leaving((outputs["model"], outputs["region"]))
         call.session.stack(call.stack).remove_route(outputs["model"], outputs["region"])
 
     def read(self, call: Call, identity: str, outputs: Values) -> Values | None:
-        live = call.session.live(call.stack).get((outputs["model"], outputs["region"]))
-        return None if live is None else {**outputs, "cell": live}
+        place = (outputs["model"], outputs["region"])
+        live = call.session.live(call.stack)
+        if place in live and live[place] is None:
+            raise Unavailable(
+                f"the gateway of {place[1]} does not answer, so nobody can say what it routes",
+                code="route.gateway_silent",
+                remedy="run `./lockstep up`, which starts it, then refresh",
+            )
+        return {**outputs, "cell": live[place]} if place in live else None

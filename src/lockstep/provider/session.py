@@ -23,7 +23,7 @@ Seen = TypeVar("Seen")
 class Session:
     paths: Paths
     checked: set[str] = field(default_factory=set)
-    """URNs of gates and receipts that this operation has checked."""
+    """URNs of all resources that this operation has checked; a destroy checks none."""
     answers: dict[str, Any] = field(default_factory=dict)
     """What Check found out, for the Diff that follows in the same operation."""
     ledgers: dict[str, Ledger] = field(default_factory=dict)
@@ -42,8 +42,8 @@ class Session:
         return self._recent(f"alive/{name}", lambda: self.stack(name).alive())
 
     def live(self, name: str) -> dict[tuple[str, str], dict[str, Any] | None]:
-        """The live cells, read at most once a second."""
-        return self._recent(f"live/{name}", lambda: self.stack(name).live())
+        """The live cells, read at most once a second; those of an odd gateway are left out."""
+        return self._recent(f"live/{name}", lambda: self.stack(name).live(strict=False))
 
     def _recent(self, key: str, read: Callable[[], Seen]) -> Seen:
         with self.reading:

@@ -16,18 +16,29 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from lockstep.canonical import digest
 from lockstep.deploy import Engine, Touch
-from lockstep.errors import Denied, IntegrityError, LockstepError
+from lockstep.errors import Denied, IntegrityError, LockstepError, Unavailable
 from lockstep.ledger import Ledger, waits
+from lockstep.local.lock import LockHeld, locked
 from lockstep.stackfile import write_atomic
-from lockstep.table import Table
+from lockstep.table import SLOTS, Table, cells, release_in
 from lockstep.workspace import Workspace
 
+if TYPE_CHECKING:
+    from lockstep.gate.decision import Decision
+    from lockstep.gate.judge import Plan
+
 Progress = Callable[[str], None]
+PROCESSES = (":AuditBucket", ":Gateway", ":ModelService", ":EntryPoint")
+"""Kinds that an update may start again, because they were declared already and died."""
 ALWAYS_TOUCHED = ("PromotionGate", "PromotionReceipt")
 
 
@@ -40,35 +51,67 @@ class Change:
     ledger: Ledger
     progress: Progress
 
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Nobody else changes this stack meanwhile; a stack file left by a killed command is put back first.
+
+        Raises LockstepError `change.locked`, naming who does.
+        """
+        lock = self._root / "change.lock"
+        holder = self._root / "change.holder"
+        try:
+            with locked(lock, deadline_s=0):
+                holder.write_text(str(os.getpid()))
+                self._recover()
+                yield
+        except LockHeld:
+            raise LockstepError(
+                f"another command is changing the stack {self.workspace.stack}: pid {_read(holder)}",
+                code="change.locked",
+                remedy="wait for it to end; a killed one holds nothing",
+            ) from None
+
     def apply(self, table: Table, *, model: str | None) -> list[Touch]:
-        """Make `table` the declared and the live one. See the module docstring for the order."""
+        """Make `table` the declared and the live one; to be called within `exclusive`."""
         file = self.workspace.file
         data = file.with_table(table)
         file.settings(data)  # (0)
         self.judge(table)  # (1)
         size = self.ledger.size()
         before = file.read_bytes()
-        self._keep(before, size)  # (2)
+        self._keep(before, data, size)  # (2)
         file.write(data)
         try:
             if model is not None:
                 self._require_scope(model)  # (3)
             touched = self.engine.up()  # (4)
-        except LockstepError as error:
-            raise self._undo(error, before, size) from None
+        except BaseException as error:
+            note = self.undo(size)
+            if isinstance(error, LockstepError):
+                error.message += note
+            raise
         self._forget()
         require_outcome(self.ledger, table)  # (5)
         return touched
 
-    def judge(self, table: Table) -> None:
-        """Ask policy about a table ahead of the engine, and record a denial."""
+    def judge(self, table: Table, *, record: bool = True) -> None:
+        """Ask policy about a table ahead of the engine. Raises Denied, which `record` leaves in the log."""
         self.ledger.state(fresh=True)
         judged = self.ledger.judge(table)
         if judged is None or judged[1].allow or waits(*judged):
             return
-        if self.ledger.stack.alive():
-            self.ledger.record_denied(*judged)
+        if record:
+            self.record_denied(*judged)
         raise Denied(judged[1].violations)
+
+    def record_denied(self, proposed: Plan, decision: Decision) -> None:
+        """Leave a denial in the log, if the log can be written to; the denial stands in any case."""
+        if not self.ledger.stack.alive():
+            return
+        try:
+            self.ledger.record_denied(proposed, decision)
+        except Unavailable as error:
+            self.progress(f"this denial is not in the log: {error.message}")
 
     def _require_scope(self, model: str) -> None:
         alive = self.ledger.stack.alive()
@@ -79,7 +122,7 @@ class Change:
             if touch.type.rsplit(":", 1)[-1] not in ALWAYS_TOUCHED
             and touch.name not in allowed
             and touch.name.rsplit("-", 1)[0] not in allowed
-            and not (touch.op == "update" and _process_of(touch) not in alive)
+            and not (touch.type.endswith(PROCESSES) and _process_of(touch) not in alive)
         ]
         if extra:
             raise LockstepError(
@@ -88,45 +131,66 @@ class Change:
                 remedy="run `./lockstep up` for those first",
             )
 
-    def _undo(self, error: LockstepError, before: bytes, size: int) -> LockstepError:
+    def undo(self, size: int) -> str:
+        """After a failure: the old stack file, or, if an intent was recorded since, its outcome.
+
+        Returns what to add to the error's message.
+        """
         if not intent_since(self.ledger, size):
-            self.workspace.file.write(before)
-            self._forget()
-            return error
+            self._restore()
+            return ""
         self._forget()
+        kept = f"\nthe intent is recorded, so {self.workspace.file.path.name} keeps the new table; "
         try:
             self.ledger.close_interrupted("the update failed")
         except LockstepError as second:
-            error.args = (f"{error.args[0]}\nand its intent stays open: {second.message}",)
-        error.message += (
-            f"\nthe intent is recorded, so {self.workspace.file.path.name} keeps the new table; "
-            "the record says `interrupted`"
-        )
-        return error
+            return kept + f"and it stays open, because it cannot be closed: {second.message}"
+        return kept + "the record says `interrupted`"
+
+    @property
+    def _root(self) -> Path:
+        return self.workspace.paths.stack(self.workspace.stack).root
 
     @property
     def _kept(self) -> Path:
-        return self.workspace.paths.stack(self.workspace.stack).root / "stack-file-before.json"
+        return self._root / "stack-file-before.json"
 
-    def _keep(self, before: bytes, size: int) -> None:
+    def _keep(self, before: bytes, data: bytes, size: int) -> None:
         self._kept.parent.mkdir(parents=True, exist_ok=True)
-        aside = {"size": size, "before": base64.b64encode(before).decode()}
+        aside = {"size": size, "written": digest(data), "before": base64.b64encode(before).decode()}
         write_atomic(self._kept, json.dumps(aside).encode())
+
+    def _restore(self) -> bool:
+        """Put the kept bytes back, unless somebody has edited the file since. Whether it was done."""
+        if not self._kept.exists():
+            return False
+        aside = json.loads(self._kept.read_bytes())
+        untouched = bool(digest(self.workspace.file.read_bytes()) == aside["written"])
+        if untouched:
+            self.workspace.file.write(base64.b64decode(aside["before"]))
+        self._forget()
+        return untouched
 
     def _forget(self) -> None:
         self._kept.unlink(missing_ok=True)
 
-    def recover(self) -> None:
+    def _recover(self) -> None:
         """Put a stack file back that a killed command left rewritten without an intent."""
         if not self._kept.exists():
             return
-        aside = json.loads(self._kept.read_bytes())
-        if not intent_since(self.ledger, int(aside["size"])):
-            self.progress(
-                f"putting {self.workspace.file.path.name} back: a command was killed before its intent"
-            )
-            self.workspace.file.write(base64.b64decode(aside["before"]))
-        self._forget()
+        size = int(json.loads(self._kept.read_bytes())["size"])
+        if intent_since(self.ledger, size):
+            self._forget()
+        elif self._restore():
+            name = self.workspace.file.path.name
+            self.progress(f"{name} is as it was: a command was killed before its intent")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return "unknown"
 
 
 def _process_of(touch: Touch) -> str:
@@ -162,4 +226,22 @@ def require_outcome(ledger: Ledger, table: Table) -> None:
             "the engine is done, but no outcome record says that this table is in force",
             code="change.no_outcome",
             remedy="see `./lockstep status` and `./lockstep audit show`, then run `./lockstep up`",
+        )
+
+
+def require_withdrawn(ledger: Ledger) -> None:
+    """After a destroy the record has nothing with traffic. Raises IntegrityError otherwise."""
+    state = ledger.state(fresh=True)
+    if state is None:
+        return
+    served = [
+        f"{model} in {region}"
+        for model, region, cell in cells(state.table)
+        if any(release_in(cell, slot) is not None for slot in SLOTS)
+    ]
+    if state.open_intent is not None or served:
+        raise IntegrityError(
+            f"the engine is done, but the record still has {', '.join(served) or 'an open intent'}",
+            code="change.no_outcome",
+            remedy="see `./lockstep status` and `./lockstep audit show`",
         )

@@ -151,9 +151,16 @@ def _leaving(table: Table, model: str, stands: Mapping[str, str], former: Mappin
 
 
 def withdrawn(table: Table, model: str, regions: Sequence[str], standing: Marks) -> Table:
-    """The table with the model asked out of these regions, by the name of what stands there."""
+    """The table with the model asked out of these regions, by the name of what stands there.
+
+    A region that was asked out before stays so: an interrupted withdrawal goes on where it was.
+    """
     result = table
+    if not regions:
+        require_cell(table, model, "")
     for region in regions:
+        if is_withdrawn(at(table, model, region) or {}):
+            continue
         require_cell(table, model, region)
         name = standing.get(model, {}).get(region)
         if name is None:

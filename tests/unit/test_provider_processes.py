@@ -1,0 +1,120 @@
+"""The resources that are a process each: adopted, started, and asked whether they live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstep.errors import LockstepError
+from lockstep.local.stack import LocalStack
+from lockstep.paths import Paths
+from lockstep.provider.kind import UNKNOWN, Call
+from lockstep.provider.processes import AuditBucket, EntryPoint, Gateway, ModelService
+from lockstep.provider.session import Session
+from tests.support.children import free_port, program, running
+
+DIGEST = "sha256:" + "a" * 64
+SERVICE = {
+    "model": "digits",
+    "region": "local-a",
+    "slot": "blue",
+    "release": DIGEST,
+    "runtime": "onnx",
+    "store": "",
+    "port": 1,
+}
+NAMES = [
+    (AuditBucket(), {"bucket": "b", "port": 1}, "audit-bucket", ["bucket"]),
+    (Gateway(), {"region": "local-a", "port": 1}, "gateway-local-a", ["region"]),
+    (ModelService(), SERVICE, "digits-local-a-blue", ["model", "region", "slot"]),
+    (EntryPoint(), {"port": 1, "regions": ["local-a"]}, "entry", []),
+]
+
+
+class Asked(Session):
+    """A session whose processes are the ones that a test names."""
+
+    def __init__(self, root: Path, *alive: str) -> None:
+        super().__init__(Paths(root, root / ".lockstep"))
+        self._alive = set(alive)
+
+    def alive(self, name: str) -> set[str]:
+        return self._alive
+
+
+def call(session: Session, *, preview: bool = False) -> Call:
+    return Call(session, "urn:pulumi:local::lockstep::lockstep:index:Thing::one", preview)
+
+
+@pytest.mark.parametrize(("kind", "inputs", "name", "replaces"), NAMES, ids=[each[2] for each in NAMES])
+def test_a_diff_asks_what_is_alive(
+    tmp_path: Path, kind: Any, inputs: dict[str, Any], name: str, replaces: list[str]
+) -> None:
+    outputs = {**inputs, "url": "u", "endpoint": "e"}
+    up, down = Asked(tmp_path, name), Asked(tmp_path)
+    assert not kind.changed(call(up), outputs, inputs).changed
+    assert kind.changed(call(down), outputs, inputs).changed  # after a reboot, although nothing changed
+    assert kind.read(call(up), "id", outputs) == outputs
+    assert kind.read(call(down), "id", outputs) is None
+    for key in inputs:
+        change = kind.changed(call(up), outputs, {**inputs, key: "other"})
+        assert change.changed
+        assert change.replaces == ([key] if key in replaces else [])
+
+
+@pytest.mark.parametrize(("kind", "inputs", "name", "replaces"), NAMES, ids=[each[2] for each in NAMES])
+def test_a_preview_starts_nothing(
+    tmp_path: Path, kind: Any, inputs: dict[str, Any], name: str, replaces: list[str]
+) -> None:
+    session = Asked(tmp_path)
+    _, outputs = kind.create(call(session, preview=True), inputs)
+    assert outputs.items() >= inputs.items()
+    assert set(outputs) == set(kind.inputs) | set(kind.outputs)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_service_whose_release_a_preview_cannot_know_is_still_foreseen(tmp_path: Path) -> None:
+    inputs = {**SERVICE, "release": UNKNOWN}
+    identity, outputs = ModelService().create(call(Asked(tmp_path), preview=True), inputs)
+    assert identity == ""
+    assert outputs == inputs
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[LocalStack]:
+    made = LocalStack(Paths(tmp_path, tmp_path / ".lockstep"), "local")
+    made.run.mkdir(parents=True)
+    with running(made.run):
+        yield made
+
+
+def test_delete_stops_its_own_process_and_nothing_else(stack: LocalStack) -> None:
+    for name in ("gateway-local-a", "gateway-local-b"):
+        sleep = program(name, "import time; time.sleep(600)", stack.run)
+        stack.supervisor.start(sleep, lambda: True, deadline_s=10)
+    session = Session(stack.paths)
+    Gateway().delete(call(session), "id", {"region": "local-a", "port": 1})
+    assert set(stack.supervisor.states()) == {"gateway-local-b"}
+    Gateway().delete(call(session), "id", {"region": "local-a", "port": 1})
+    Gateway().delete(call(session), "id", {"region": "local-b", "port": 1})
+    assert stack.supervisor.states() == {}
+
+
+def test_one_look_serves_a_whole_operation(stack: LocalStack) -> None:
+    session = Session(stack.paths)
+    assert session.alive("local") == set()
+    sleep = program("late", "import time; time.sleep(600)", stack.run)
+    stack.supervisor.start(sleep, lambda: True, deadline_s=10)
+    assert session.alive("local") == set()  # asked at most once a second
+    assert Session(stack.paths).alive("local") == {"late"}
+    assert session.stack("local") is session.stack("local")
+
+
+def test_a_service_of_a_release_that_is_not_there_is_refused_and_starts_nothing(stack: LocalStack) -> None:
+    with pytest.raises(LockstepError) as caught:
+        ModelService().create(call(Session(stack.paths)), {**SERVICE, "port": free_port()})
+    assert caught.value.code == "release.unknown"
+    assert stack.supervisor.states() == {}
