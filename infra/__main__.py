@@ -7,6 +7,11 @@ import pulumi
 
 from infra.config import load
 from infra.program import build
+from lockstep.errors import LockstepError
 
-for name, value in build(load(json.loads(os.environ.get("PULUMI_CONFIG", "{}")))).items():
+try:
+    outputs = build(load(json.loads(os.environ.get("PULUMI_CONFIG", "{}"))))
+except LockstepError as error:
+    raise pulumi.RunError(str(error)) from None  # the message alone, without a traceback
+for name, value in outputs.items():
     pulumi.export(name, value)

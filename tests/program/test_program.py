@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,9 +49,13 @@ def given_out(table: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def quiet_engine() -> Iterator[None]:
-    """Each test leaves the SDK as it found it: without an engine."""
+    """A loop for the SDK, whatever other tests left; and afterwards no engine."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     yield
     pulumi.runtime.settings.reset_options()
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 def declare(settings: Settings, gate: Gate = given_out) -> tuple[Recorder, dict[str, Any]]:

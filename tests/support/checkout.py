@@ -59,6 +59,7 @@ class Checkout:
     root: Path
     port: int
     extra: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def paths(self) -> Paths:
@@ -113,11 +114,12 @@ class Checkout:
 
     def pulumi(self, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
         """Plain `pulumi` in the environment that `./lockstep env` gives."""
-        variables = self.json("env")["environment"]
+        if not self.variables:
+            self.variables = self.json("env")["environment"]
         done = subprocess.run(
             ["pulumi", *words],
             cwd=self.root,
-            env={**self.environment(), **variables},
+            env={**self.environment(), **self.variables},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

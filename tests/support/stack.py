@@ -44,7 +44,7 @@ class FakeStack:
     def history(self) -> Path:
         return LocalStack(self.paths, self.name).history
 
-    def live(self) -> dict[Place, Cell | None]:
+    def live(self, *, strict: bool = True) -> dict[Place, Cell | None]:
         self.looks += 1
         return dict(self.routes)
 
@@ -74,7 +74,7 @@ class FakeStack:
 
 @contextlib.contextmanager
 def policies(root: Path, **changes: Any) -> Iterator[tuple[Path, Opa]]:
-    """A copy of the policies with other thresholds for the environment local, and an OPA that judges by it."""
+    """A copy of the policies with other thresholds for the stack local, and an OPA that judges by it."""
     folder = root / "policies"
     shutil.copytree(opa.POLICIES, folder, ignore=shutil.ignore_patterns("local.json"))
     rules = folder / "data" / "rules.json"

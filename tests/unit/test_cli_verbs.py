@@ -114,8 +114,11 @@ def test_a_share_that_is_no_allowed_step_is_refused_before_anything_is_placed(
 ) -> None:
     bench = open_bench()
     steps(bench, "digits", stage.better, BOTH, 80)
+    with pytest.raises(Denied):
+        ahead(bench, "digits", stage.better, BOTH, 80, record=False)
+    assert len(stage.records()) == 2  # a dry run
     with pytest.raises(Denied) as caught:
-        ahead(bench, "digits", stage.better, BOTH, 80)
+        ahead(bench, "digits", stage.better, BOTH, 80, record=True)
     assert {"step.size", "step.ladder"} <= {violation.code for violation in caught.value.violations}
     assert "candidate.not_ready" not in {violation.code for violation in caught.value.violations}
     assert stage.kinds()[-1] == "denied"
@@ -127,7 +130,7 @@ def test_an_allowed_step_passes_though_the_candidate_is_not_placed_yet(
 ) -> None:
     bench = open_bench()
     steps(bench, "digits", stage.better, BOTH, 5)
-    ahead(bench, "digits", stage.better, BOTH, 5)
+    ahead(bench, "digits", stage.better, BOTH, 5, record=True)
     assert len(stage.records()) == 2
 
 

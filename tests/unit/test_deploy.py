@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from lockstep.deploy import LOCKED, Engine, Touch, _interruptible, _plain, _Watch
-from lockstep.errors import Cancelled, LockstepError
+from lockstep.errors import Cancelled, Denied, LockstepError
 from lockstep.paths import Paths
 from lockstep.toolchain import Toolchain
 from lockstep.workspace import Workspace
@@ -56,21 +56,21 @@ def dead_pid() -> int:
 def test_the_lock_of_a_dead_process_is_cleared_and_named(at: Fixture) -> None:
     pid = dead_pid()
     file = at.lock(pid)
-    at.engine._recover()
+    at.engine._clear_dead_locks()
     assert not file.exists()
     assert any(str(pid) in line for line in at.said)
 
 
 def test_the_lock_of_a_living_process_stays(at: Fixture) -> None:
     file = at.lock(os.getpid())
-    at.engine._recover()
+    at.engine._clear_dead_locks()
     assert file.exists()
     assert at.said == []
 
 
 def test_a_lock_of_another_machine_is_never_judged_from_here(at: Fixture) -> None:
     file = at.lock(dead_pid(), host="elsewhere")
-    at.engine._recover()
+    at.engine._clear_dead_locks()
     assert file.exists()
 
 
@@ -78,7 +78,7 @@ def test_a_later_process_of_the_same_number_holds_nothing(at: Fixture) -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         old, young = at.lock(process.pid, age_s=3600), at.lock(os.getpid())
-        at.engine._recover()
+        at.engine._clear_dead_locks()
         assert not old.exists()
         assert young.exists()
     finally:
@@ -91,20 +91,11 @@ def test_a_zombie_holds_nothing(at: Fixture) -> None:
         file = at.lock(process.pid)
         until = time.monotonic() + 10
         while file.exists() and time.monotonic() < until:
-            at.engine._recover()
+            at.engine._clear_dead_locks()
             time.sleep(0.02)
         assert not file.exists()
     finally:
         process.wait(timeout=10)
-
-
-def test_a_state_without_leftovers_is_left_alone(at: Fixture) -> None:
-    at.workspace.state_file.parent.mkdir(parents=True)
-    state = json.dumps({"version": 3, "checkpoint": {"stack": "local", "latest": None}})
-    at.workspace.state_file.write_text(state)
-    at.engine._recover()
-    assert at.workspace.state_file.read_text() == state
-    assert at.said == []
 
 
 def failure(at: Fixture, raw: str, *errors: str, interrupted: bool = False) -> LockstepError:
@@ -135,6 +126,13 @@ def test_an_interrupted_update_is_cancelled_whatever_it_printed(at: Fixture) -> 
     error = failure(at, f"error: {LOCKED}", "update canceled", interrupted=True)
     assert isinstance(error, Cancelled)
     assert error.exit_code == 8
+
+
+def test_a_denial_inside_the_engine_is_a_denial_here(at: Fixture) -> None:
+    error = failure(at, "code: 255", "denied by policy:\n  step.size: too far [gate.denied]")
+    assert isinstance(error, Denied)
+    assert error.exit_code == 5
+    assert "step.size: too far" in error.message
 
 
 def test_the_engines_colours_are_taken_out() -> None:
@@ -189,16 +187,20 @@ def test_signals_are_the_engines_while_it_runs_and_ours_again_after(at: Fixture)
     assert signal.getsignal(signal.SIGINT) is before
 
 
+END = """
+import os, signal, subprocess, sys
+from lockstep.deploy import _interruptible
+wait = "import signal, sys; signal.signal(2, lambda *_: sys.exit(42)); print(1, flush=True); signal.pause()"
+child = subprocess.Popen([sys.executable, "-c", wait], stdout=subprocess.PIPE)
+child.stdout.readline()
+with _interruptible() as received:
+    os.kill(os.getpid(), signal.SIGTERM)
+    ended = child.wait(timeout=10)
+print(ended, [int(number) for number in received])
+"""
+
+
 def test_a_request_to_end_reaches_the_engine_as_an_interrupt() -> None:
-    wait = "import signal, sys\nsignal.signal(2, lambda *_: sys.exit(42))\nprint('up', flush=True)\nsignal.pause()"
-    child = subprocess.Popen([sys.executable, "-c", wait], stdout=subprocess.PIPE)
-    try:
-        assert child.stdout is not None
-        child.stdout.readline()
-        with _interruptible() as received:
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert child.wait(timeout=10) == 42
-        assert received == [signal.SIGTERM]
-    finally:
-        child.kill()
-        child.communicate(timeout=10)
+    """In a process of its own: every child of the one that is asked to end is interrupted."""
+    said = subprocess.run([sys.executable, "-c", END], capture_output=True, text=True, timeout=60, check=True)
+    assert said.stdout.split("\n")[0] == "42 [15]"

@@ -8,11 +8,12 @@ from typing import Any
 import pulumi.provider.experimental.provider as api
 import pytest
 
-from lockstep.errors import Denied, IntegrityError, LockstepError
+from lockstep.errors import Denied, IntegrityError, LockstepError, Unavailable
 from lockstep.provider.gate import NO_INTENT, PromotionGate, cell_of, table_of
 from lockstep.provider.kind import UNKNOWN, Call, Values
 from lockstep.provider.kinds import KINDS
 from lockstep.provider.plugin import LockstepProvider, wrapped
+from lockstep.provider.processes import ModelService
 from lockstep.provider.receipt import PromotionReceipt
 from lockstep.provider.route import Route
 from lockstep.provider.session import Session
@@ -323,10 +324,47 @@ def test_a_route_refuses_a_cell_that_no_record_says(stage: Scene) -> None:
     assert stage.stack.routes[("digits", "local-a")] == stage.cell()
 
 
-def test_a_route_without_an_intent_moves_nothing(stage: Scene) -> None:
-    inputs = routed(stage.cell(), NO_INTENT)
-    assert ROUTE.create(Operation(stage).route(), inputs) == ("digits-local-a", inputs)
-    assert stage.stack.routes == {}
+def test_a_route_without_an_intent_is_refused(stage: Scene) -> None:
+    update(stage, stage.table())
+    with pytest.raises(IntegrityError) as caught:
+        ROUTE.create(Operation(stage).route(), routed(stage.cell(), NO_INTENT))
+    assert caught.value.code == "route.no_record"
+
+
+def test_a_route_does_not_leave_before_the_record_says_so(stage: Scene) -> None:
+    update(stage, stage.table())
+    with pytest.raises(IntegrityError) as caught:
+        ROUTE.delete(Operation(stage).route(), "id", routed(stage.cell(), 0))
+    assert caught.value.code == "route.no_record"
+    assert stage.stack.routes[("digits", "local-a")] == stage.cell()
+    update(stage, stage.table({"withdraw": stage.plain}))
+    ROUTE.delete(Operation(stage).route(), "id", routed(stage.cell(), 0))
+    assert ("digits", "local-a") not in stage.stack.routes
+
+
+def test_the_old_half_of_a_replaced_route_goes(stage: Scene) -> None:
+    update(stage, stage.table())
+    step = Operation(stage)
+    assert step.check("Route", "digits-local-a", routed(stage.cell(), 0)) == []
+    ROUTE.delete(step.route(), "id", routed(stage.cell(), 0))
+    assert ("digits", "local-a") not in stage.stack.routes
+
+
+def test_a_service_refuses_a_release_that_no_record_puts_there(stage: Scene) -> None:
+    update(stage, stage.table())
+    common = {**COMMON, "model": "digits", "region": "local-a", "runtime": "onnx", "store": "", "port": 1}
+    call = Operation(stage).call("ModelService", "digits-local-a-blue")
+    for slot, release, intent in (
+        ("blue", stage.better, 0),
+        ("green", stage.plain, 0),
+        ("blue", stage.plain, 1),
+        ("blue", stage.plain, NO_INTENT),
+    ):
+        inputs = {**common, "slot": slot, "release": release, "intent": intent}
+        with pytest.raises(IntegrityError) as caught:
+            ModelService().create(call, inputs)
+        assert caught.value.code == "route.no_record"
+    ModelService().authorize(call, {**common, "slot": "blue", "release": stage.plain, "intent": 0})
 
 
 def test_a_preview_of_a_route_moves_nothing(stage: Scene) -> None:
@@ -346,6 +384,10 @@ def test_a_routes_diff_asks_what_is_live(stage: Scene) -> None:
     assert ROUTE.changed(Operation(stage).route(), inputs, inputs).changed
     stage.stack.routes[("digits", "local-a")] = None  # a reboot
     assert ROUTE.changed(Operation(stage).route(), inputs, inputs).changed
+    with pytest.raises(Unavailable) as caught:
+        ROUTE.read(Operation(stage).route(), "id", inputs)
+    assert caught.value.code == "route.gateway_silent"
+    del stage.stack.routes[("digits", "local-a")]
     assert ROUTE.read(Operation(stage).route(), "id", inputs) is None
 
 

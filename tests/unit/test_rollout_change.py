@@ -5,6 +5,7 @@ The engine is a stand-in that does what gate, routes and receipt do, on the real
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -80,6 +81,32 @@ class Setting:
         engine: Any = self.engine
         return Change(self.workspace, engine, self.scene.ledger(), self.said.append)
 
+    def apply(self, table: Any) -> list[Touch]:
+        """As a command does it."""
+        change = self.change
+        with change.exclusive():
+            return change.apply(table, model="digits")
+
+    def recover(self) -> None:
+        """The beginning of the next command."""
+        with self.change.exclusive():
+            pass
+
+    def power_cut(self, stage: str) -> bytes:
+        """What a SIGKILL at that stage leaves: the file as rewritten, and what was kept aside."""
+        kept: dict[Path, bytes] = {}
+
+        def die() -> None:
+            kept.update({path: path.read_bytes() for path in [self.workspace.file.path, *self.aside()]})
+            raise KeyboardInterrupt
+
+        setattr(self.engine, stage, die)
+        with pytest.raises(KeyboardInterrupt):
+            self.apply(placed(self))
+        for path, data in kept.items():
+            path.write_bytes(data)
+        return kept[self.workspace.file.path]
+
     @property
     def bytes(self) -> bytes:
         return self.workspace.file.read_bytes()
@@ -104,7 +131,7 @@ def placed(setting: Setting) -> Any:
 
 
 def test_a_change_ends_with_its_outcome(setting: Setting) -> None:
-    touched = setting.change.apply(placed(setting), model="digits")
+    touched = setting.apply(placed(setting))
     assert touched == [ROUTE]
     assert setting.workspace.file.settings().table == placed(setting)
     assert setting.scene.kinds() == ["intent", "outcome:complete"] * 2
@@ -115,7 +142,7 @@ def test_a_table_that_is_no_config_is_refused_before_anything(setting: Setting) 
     before = setting.bytes
     bad = setting.scene.table(setting.scene.cell(None, 5))
     with pytest.raises(UsageError):
-        setting.change.apply(bad, model="digits")
+        setting.apply(bad)
     assert setting.bytes == before
     assert setting.engine.ran == 0
     assert len(setting.scene.records()) == 2
@@ -125,7 +152,7 @@ def test_a_denied_change_leaves_the_file_byte_for_byte_and_a_record(setting: Set
     before = setting.bytes
     unready = setting.scene.table(setting.scene.cell(setting.scene.better, 5))
     with pytest.raises(Denied) as caught:
-        setting.change.apply(unready, model="digits")
+        setting.apply(unready)
     assert "candidate.not_ready" in {violation.code for violation in caught.value.violations}
     assert setting.bytes == before
     assert setting.engine.ran == 0
@@ -144,7 +171,7 @@ def test_a_failure_before_the_intent_puts_the_file_back(setting: Setting, error:
     before = setting.bytes
     setting.engine.before = fail(error)
     with pytest.raises(type(error)) as caught:
-        setting.change.apply(placed(setting), model="digits")
+        setting.apply(placed(setting))
     assert caught.value is error
     assert setting.bytes == before
     assert setting.aside() == []
@@ -154,7 +181,7 @@ def test_a_failure_before_the_intent_puts_the_file_back(setting: Setting, error:
 def test_a_failure_after_the_intent_keeps_the_file_and_says_so(setting: Setting) -> None:
     setting.engine.between = fail(LockstepError("the route failed", code="engine.failed", remedy="mend it"))
     with pytest.raises(LockstepError) as caught:
-        setting.change.apply(placed(setting), model="digits")
+        setting.apply(placed(setting))
     assert setting.workspace.file.settings().table == placed(setting)
     assert "Pulumi.local.yaml keeps the new table" in caught.value.message
     assert setting.scene.kinds()[-1] == "outcome:interrupted"
@@ -168,12 +195,12 @@ def test_a_log_that_went_away_does_not_hide_what_failed_first(setting: Setting) 
 
     setting.engine.between = cut
     with pytest.raises(LockstepError) as caught:
-        setting.change.apply(placed(setting), model="digits")
+        setting.apply(placed(setting))
     assert caught.value.code == "engine.failed"
     assert "the route failed" in caught.value.message
     assert "the record says `interrupted`" not in caught.value.message
     setting.scene.server.start()
-    setting.change.recover()
+    setting.recover()
     assert setting.workspace.file.settings().table == placed(setting)
     assert setting.scene.kinds()[-1] == "intent"
 
@@ -181,7 +208,7 @@ def test_a_log_that_went_away_does_not_hide_what_failed_first(setting: Setting) 
 def test_an_engine_that_is_content_without_an_outcome_is_not_believed(setting: Setting) -> None:
     setting.engine.after = nothing
     with pytest.raises(IntegrityError) as caught:
-        setting.change.apply(placed(setting), model="digits")
+        setting.apply(placed(setting))
     assert caught.value.code == "change.no_outcome"
 
 
@@ -199,7 +226,7 @@ def test_an_update_that_would_touch_more_is_refused_with_the_list(setting: Setti
     setting.scene.stack.running |= {"entry", "gateway-local-a", "faces-local-a-blue", "faces-local-a"}
     setting.engine.previewed = [ROUTE, touch]
     with pytest.raises(LockstepError) as caught:
-        setting.change.apply(placed(setting), model="digits")
+        setting.apply(placed(setting))
     assert caught.value.code == "change.touches_more"
     assert str(touch) in caught.value.message
     assert str(ROUTE) not in caught.value.message
@@ -215,32 +242,52 @@ def test_restarts_of_what_is_declared_already_do_not_count(setting: Setting) -> 
         Touch("create", "lockstep:index:ModelService", "digits-local-b-green"),
         Touch("update", "lockstep:index:Gateway", "gateway-local-b"),
     ]
-    setting.change.apply(placed(setting), model="digits")
+    setting.apply(placed(setting))
 
 
 def test_a_killed_command_is_undone_by_the_next_one(setting: Setting) -> None:
     before = setting.bytes
-    setting.engine.before = fail(KeyboardInterrupt())  # nobody catches it: the file stays rewritten
-    with pytest.raises(KeyboardInterrupt):
-        setting.change.apply(placed(setting), model="digits")
-    assert setting.bytes != before
-    setting.change.recover()
+    assert setting.power_cut("before") != before
+    setting.recover()
     assert setting.bytes == before
-    assert any("putting Pulumi.local.yaml back" in line for line in setting.said)
+    assert any(line.startswith("Pulumi.local.yaml is as it was") for line in setting.said)
     assert setting.aside() == []
-    setting.change.recover()
+    setting.recover()
     assert setting.bytes == before
+
+
+def test_a_file_that_somebody_edited_since_is_not_overwritten(setting: Setting) -> None:
+    setting.power_cut("before")
+    setting.workspace.file.write(setting.bytes + b"# mine\n")
+    mine = setting.bytes
+    setting.recover()
+    assert setting.bytes == mine
+    assert setting.aside() == []
 
 
 def test_a_command_killed_after_its_intent_is_not_undone(setting: Setting) -> None:
-    setting.engine.between = fail(KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt):
-        setting.change.apply(placed(setting), model="digits")
-    kept = setting.bytes
-    setting.change.recover()
+    kept = setting.power_cut("between")
+    setting.recover()
     assert setting.bytes == kept
     assert setting.workspace.file.settings().table == placed(setting)
     assert setting.aside() == []
+
+
+def test_two_commands_at_once_are_told_who_is_at_it(setting: Setting) -> None:
+    with setting.change.exclusive():
+        with pytest.raises(LockstepError) as caught, setting.change.exclusive():
+            pytest.fail("two writers")
+        assert caught.value.code == "change.locked"
+        assert f"pid {os.getpid()}" in caught.value.message
+    setting.recover()
+
+
+def test_ctrl_c_before_the_intent_puts_the_file_back(setting: Setting) -> None:
+    before = setting.bytes
+    setting.engine.before = fail(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        setting.apply(placed(setting))
+    assert setting.bytes == before
 
 
 def test_whether_an_intent_came_after_a_size_of_the_log(setting: Setting) -> None:

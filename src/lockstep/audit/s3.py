@@ -180,9 +180,10 @@ class S3Bucket:
 
     def create(self) -> None:
         """Make the bucket, with object lock, if it is not there; then check it."""
-        answer = self._ask("PUT", headers={"x-amz-bucket-object-lock-enabled": "true"})
-        if answer.status not in (200, 409):
-            raise self._refused("be made", answer)
+        if not self.answers():
+            answer = self._ask("PUT", headers={"x-amz-bucket-object-lock-enabled": "true"})
+            if answer.status not in (200, 409):
+                raise self._refused("be made", answer)
         self.check()
 
     def check(self) -> None:

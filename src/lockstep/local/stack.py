@@ -107,7 +107,6 @@ class LocalStack:
         self._start(program, port, lambda: get(port, "/") is not None, deadline_s=30)
         served = S3Bucket(**asdict(credentials))
         served.create()
-        served.check()
         return endpoint
 
     def start_gateway(self, region: str, *, near: int) -> None:
