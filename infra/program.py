@@ -68,7 +68,7 @@ def build(settings: Settings) -> dict[str, pulumi.Input[Any]]:
     return {
         "entrypoint": entry.url,
         "head": pulumi.Output.all(receipt.head_size, receipt.head_root).apply(
-            lambda parts: f"{parts[0]} {parts[1]}"
+            lambda parts: f"{parts[0]}:{parts[1]}"
         ),
         "outcome": receipt.outcome,
         "cells": gate.cells,

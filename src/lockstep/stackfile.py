@@ -58,6 +58,7 @@ class StackFile:
         yaml = YAML()
         yaml.preserve_quotes = True
         yaml.width = 200
+        yaml.indent(mapping=2, sequence=4, offset=2)
         yaml.representer.add_representer(
             type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", "null")
         )

@@ -13,7 +13,8 @@ def get(port: int, path: str, *, timeout_s: float = 2.0) -> tuple[int, bytes] | 
     try:
         connection.request("GET", path)
         response = connection.getresponse()
-        return response.status, response.read(MAX_BODY)
+        body = response.read(MAX_BODY)
+        return None if response.length else (response.status, body)  # length: what is still missing
     except (OSError, http.client.HTTPException):
         return None
     finally:

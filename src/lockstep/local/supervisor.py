@@ -19,6 +19,7 @@ import tempfile
 import time
 import xmlrpc.client
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,14 @@ class Supervisor:
         except xmlrpc.client.Fault as fault:
             if fault.faultCode != SHUTTING_DOWN:
                 raise
+            return self._recorded_pid()
+
+    def _recorded_pid(self) -> int | None:
+        """From the pid file, which supervisord removes a moment before it stops answering."""
+        try:
             return int((self.run / "supervisord.pid").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
 
     def _is_leaving(self) -> bool:
         try:
@@ -251,13 +259,16 @@ class Supervisor:
 
     def _stop_daemon(self) -> None:
         pid = self._daemon_pid()
-        if pid is None:
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        elif not self._is_leaving():
             return
-        os.kill(pid, signal.SIGTERM)
         until = time.monotonic() + 30
-        while self._daemon_pid() is not None or _alive(pid):
+        while self._is_leaving() or self._daemon_pid() is not None or (pid is not None and _alive(pid)):
             if time.monotonic() > until:
-                os.kill(pid, signal.SIGKILL)  # its children die with it (see child.py)
+                if pid is not None:
+                    os.kill(pid, signal.SIGKILL)  # its children die with it (see child.py)
                 return
             time.sleep(0.05)
         self.socket.unlink(missing_ok=True)
@@ -310,7 +321,7 @@ def _render(program: Program, logs: Path) -> str:
             "stopasgroup=true",
             "killasgroup=true",
             "redirect_stderr=true",
-            f"stdout_logfile={_escape(str(logs / (program.name + '.log')))}",
+            f"stdout_logfile={_escape(_escape(str(logs / (program.name + '.log'))))}",
             f"stdout_logfile_maxbytes={LOG_BYTES}",
             "stdout_logfile_backups=1",
             "",

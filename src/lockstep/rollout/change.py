@@ -136,7 +136,11 @@ class Change:
 
         Returns what to add to the error's message.
         """
-        if not intent_since(self.ledger, size):
+        try:
+            recorded = intent_since(self.ledger, size)
+        except LockstepError as second:  # the bytes stay aside, and the next command asks the log again
+            return f"\nand the log cannot be read, so the next command settles it: {second.message}"
+        if not recorded:
             self._restore()
             return ""
         self._forget()
