@@ -108,7 +108,7 @@ def test_too_many_pixels_cost_no_memory(width: int, height: int) -> None:
     assert refused(data) == (413, "serving.too_many_pixels")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 1_000_000
+    assert peak < 32_000_000  # decoded it would be far more; threads of other tests are counted too
 
 
 def test_the_limit_itself_is_allowed() -> None:
