@@ -7,7 +7,6 @@ file or the new one.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from infra.config import NAMESPACE, Settings, defaults, load
 from lockstep.errors import UsageError
+from lockstep.files import write_atomic
 from lockstep.table import Table, cells, is_withdrawn
 
 
@@ -79,15 +79,3 @@ class StackFile:
 
     def write(self, data: bytes) -> None:
         write_atomic(self.path, data)
-
-
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Write beside, fsync, rename."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    try:
-        os.write(descriptor, data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    beside.replace(path)

@@ -16,9 +16,10 @@ from pathlib import Path
 from string import Template
 
 from lockstep.errors import UsageError
-from lockstep.local.lock import locked
+from lockstep.files import write_atomic
+from lockstep.lock import locked
 from lockstep.paths import Paths
-from lockstep.stackfile import StackFile, write_atomic
+from lockstep.stackfile import StackFile
 from lockstep.toolchain import Toolchain, ensure
 
 PROJECT = "lockstep"

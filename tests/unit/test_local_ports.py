@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from lockstep.errors import DeadlineExceeded, LockstepError
-from lockstep.local.lock import locked
 from lockstep.local.ports import Ports, holder, is_free, require_free
 from lockstep.local.probe import get
+from lockstep.lock import locked
 from tests.support.children import awaited, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -135,7 +135,7 @@ def test_a_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
 
 def test_the_kernel_frees_the_lock_of_a_killed_holder(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from lockstep.local.lock import locked\n"
+        "import sys, time; from pathlib import Path; from lockstep.lock import locked\n"
         "with locked(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(600)\n"
     )
     holding = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "lock")], stdout=subprocess.PIPE)

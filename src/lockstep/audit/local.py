@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from lockstep.audit.versity import REGION
 from lockstep.canonical import canonical, parse
 from lockstep.errors import IntegrityError
 from lockstep.evidence.keys import LOCAL, Signer, Trust, load_trust
+from lockstep.files import write_atomic
 from lockstep.paths import Paths, StackPaths
 
 BUCKET = "lockstep-audit"
@@ -57,20 +57,10 @@ def credentials_file(stack: StackPaths) -> Path:
 
 def write_credentials(stack: StackPaths, credentials: BucketCredentials) -> None:
     """Write the file that only its owner can read, whole or not at all."""
-    import tempfile  # 15 ms that no reader needs
 
     path = credentials_file(stack)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".audit-")  # mkstemp gives mode 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(canonical(asdict(credentials)))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomic(path, canonical(asdict(credentials)), mode=0o600)
 
 
 def read_credentials(stack: StackPaths) -> BucketCredentials | None:

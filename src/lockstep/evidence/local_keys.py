@@ -6,8 +6,9 @@ from pathlib import Path
 
 from lockstep import canonical
 from lockstep.evidence.signer import LOCAL, ROLES, Signer
+from lockstep.files import write_atomic
+from lockstep.lock import locked
 from lockstep.paths import Paths
-from lockstep.release.files import locked, write_whole
 
 
 def ensure_local_keys(paths: Paths) -> None:
@@ -26,10 +27,10 @@ def ensure_local_keys(paths: Paths) -> None:
         }
         wanted = canonical.canonical({"environment": LOCAL, "people": people})
         if not paths.local_trust.is_file() or paths.local_trust.read_bytes() != wanted:
-            write_whole(paths.local_trust, wanted)
+            write_atomic(paths.local_trust, wanted, mode=0o600)
 
 
 def _ensure_key(path: Path) -> Signer:
     if not path.exists():
-        write_whole(path, Signer.generate().private_pem())
+        write_atomic(path, Signer.generate().private_pem(), mode=0o600)
     return Signer.load(path)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.errors import DeadlineExceeded, IntegrityError, LockstepError, Unavailable
-from lockstep.local.lock import locked
+from lockstep.lock import locked
 
 MARKER = "lockstep-lock.json"
 """Read again by every service when it starts (`lockstep.serving.startup`)."""

@@ -15,41 +15,22 @@ names it.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lockstep.canonical import canonical, parse
 from lockstep.errors import LockstepError
+from lockstep.files import write_atomic
 from lockstep.local import entrypoint, envoy, live
 from lockstep.local.admin import rejections
-from lockstep.local.lock import locked
 from lockstep.local.translate import ROUTE_TYPE, discovery, translate
+from lockstep.lock import locked
 
 Json = dict[str, Any]
 Backends = dict[str, tuple[str, int]]
 DEADLINE_S = 10.0
 """Seconds a change may take until it is in force; 4 ms is usual."""
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Replace a file so that a reader, or a crash, meets either the old bytes or the new."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with beside.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def render_gateway(folder: Path, *, name: str, port: int, admin_port: int) -> Path:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.errors import LockstepError
-from lockstep.local.lock import locked
+from lockstep.lock import locked
 
 ENTRY = "entry"
 SPAN = 400

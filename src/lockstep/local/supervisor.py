@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import DeadlineExceeded, LockstepError, Unavailable, UsageError
-from lockstep.local.lock import locked
+from lockstep.lock import locked
 
 CHILD = Path(__file__).with_name("child.py")
 BAD_NAME, SHUTTING_DOWN = 10, 6

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lockstep import canonical
+from lockstep import canonical, files
 from lockstep.errors import IntegrityError, Unavailable, UsageError
-from lockstep.release import bundle, files, manifest
+from lockstep.lock import locked
+from lockstep.release import bundle, manifest
 from lockstep.release.bundle import Manifest, corrupt
 from lockstep.release.layout import Layout
 from lockstep.release.store import Referrer, ReleaseEntry
@@ -182,7 +183,7 @@ class FolderStore:
         target = folder / digest.removeprefix("sha256:")
         with _failing_loudly(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            with files.locked(folder / ".lock"):
+            with locked(folder / ".lock"):
                 if not target.exists() and not target.is_symlink():
                     self._copy(parsed, folder / f".{target.name}.new", target)
                 bundle.verify_bundle(target, digest)

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lockstep import canonical
+from lockstep import canonical, files
 from lockstep.errors import IntegrityError
-from lockstep.release import bundle, files
+from lockstep.lock import locked
+from lockstep.release import bundle
 from lockstep.release.bundle import corrupt
 
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
@@ -38,11 +39,11 @@ class Layout:
         self._refuse_links()
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._tmp.mkdir(exist_ok=True)
-        with files.locked(self.root / ".lock"):
+        with locked(self.root / ".lock"):
             for left in self._tmp.iterdir():
                 left.unlink()
             if not (self.root / "oci-layout").exists():
-                files.write_whole(self.root / "oci-layout", LAYOUT, 0o444)
+                files.write_atomic(self.root / "oci-layout", LAYOUT, mode=0o444)
             yield
 
     def _refuse_links(self) -> None:
@@ -120,7 +121,7 @@ class Layout:
             {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": descriptors},
         )
         beside = self._tmp / "index.json"
-        files.write_whole(beside, data, 0o644)
+        files.write_atomic(beside, data, mode=0o644)
         step("written index.json")
         beside.replace(self.root / "index.json")
         files.sync_folder(self.root)

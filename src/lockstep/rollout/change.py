@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING
 from lockstep.canonical import digest
 from lockstep.deploy import Engine, Touch
 from lockstep.errors import Denied, IntegrityError, LockstepError, Unavailable
+from lockstep.files import write_atomic
 from lockstep.ledger import Ledger, waits
-from lockstep.local.lock import LockHeld, locked
-from lockstep.stackfile import write_atomic
+from lockstep.lock import LockHeld, locked
 from lockstep.table import SLOTS, Table, cells, release_in
 from lockstep.workspace import Workspace
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lockstep.errors import DeadlineExceeded, Unavailable
-from lockstep.local.lock import locked
+from lockstep.lock import locked
 from lockstep.toolchain import download, golang, receipt
 from lockstep.toolchain.progress import Progress, step
 from lockstep.toolchain.versions import Program, Versions
