@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from lockstep.local.supervisor import Program, Supervisor
+from lockstep.local.supervisor import Supervisor
+from lockstep.local.supervisord import Program
 from tests.support.versity import free_port
 
 __all__ = ["awaited", "free_port", "gone", "program", "running", "server"]

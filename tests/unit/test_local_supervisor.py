@@ -16,7 +16,8 @@ import pytest
 
 from lockstep.errors import Unavailable, UsageError
 from lockstep.local.probe import get
-from lockstep.local.supervisor import Program, Supervisor
+from lockstep.local.supervisor import Supervisor
+from lockstep.local.supervisord import Program
 from tests.support.children import awaited, free_port, gone, program, running, server
 
 SLEEP = "import time; time.sleep(600)"

@@ -7,10 +7,8 @@ admin port), see lockstep.local.ports.
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from lockstep.errors import IntegrityError, LockstepError, Unavailable, UsageError
 from lockstep.local.ports import ENTRY, Ports, listens, require_free
 from lockstep.local.probe import get
-from lockstep.local.supervisor import Program, Supervisor
+from lockstep.local.supervisor import Supervisor
+from lockstep.local.supervisord import Program
 from lockstep.paths import Paths, cache
-from lockstep.table import SLOTS, Cell, Slot
+from lockstep.table import Cell, Slot
 
 if TYPE_CHECKING:
     from lockstep.gate.judge import Observed, Place
@@ -31,7 +30,6 @@ BUCKET = "audit-bucket"
 PROJECT = "lockstep"
 READY_S = 120.0
 ALIVE = ("RUNNING", "STARTING")
-VACANT: Cell = {"blue": None, "green": None, "green_weight": 0}
 
 
 def gateway_name(region: str) -> str:
@@ -181,9 +179,12 @@ class LocalStack:
         env = {"LOCKSTEP_BOOTSTRAP": digest(bootstrap.read_bytes())}
         return Program(name, gateway_argv(self.toolchain.envoy, bootstrap), env, bootstrap.parent)
 
-    def _serves(self, port: int, release: str) -> bool:
+    @staticmethod
+    def _serves(port: int, release: str) -> bool:
+        from lockstep.local.look import release_at
+
         ready = get(port, "/readyz")
-        return ready is not None and ready[0] == 200 and self._release_at(port) == release
+        return ready is not None and ready[0] == 200 and release_at(port) == release
 
     def _moved(self, name: str, port: int) -> bool:
         """Whether a running process listens somewhere else than where it is now to listen."""
@@ -244,81 +245,21 @@ class LocalStack:
         return {name for name, state in self.supervisor.states().items() if state in ALIVE}
 
     def live(self, *, strict: bool = True) -> dict[Place, Cell | None]:
-        """Each place's cell as its gateway has it in force; None for places of a silent gateway.
+        """The cells in force; see lockstep.local.look."""
+        from lockstep.local import look
 
-        A gateway that answers without a route for a place it was given has that place vacant. One with
-        routes that are not ours raises Unavailable `route.gateway_odd`; with `strict` off, its places are
-        left out instead, so that an update puts its routes back.
-        """
-        from lockstep.local.gateway import read_routes
-        from lockstep.local.live import read_live
-
-        cells: dict[Place, Cell | None] = {}
-        for name, admin in self.ports.all().items():
-            if not name.startswith("gateway-") or not name.endswith(".admin"):
-                continue
-            region = name.removeprefix("gateway-").removesuffix(".admin")
-            given = read_routes(self.gateway_folder(region)).values()
-            try:
-                live = read_live(admin)
-                if live.others:
-                    raise _odd(region, f"it has routes that are not ours: {', '.join(live.others)}")
-            except Unavailable as error:
-                if error.code != "route.gateway_silent":
-                    if strict:
-                        raise
-                    continue
-                cells |= {(_label(route, "model"), region): None for route in given}
-                continue
-            cells |= {(_label(route, "model"), region): dict(VACANT) for route in given}
-            cells |= {(model, region): places[region] for model, places in live.table().items()}
-        return cells
+        return look.live(self.run / "gateways", self.ports.all(), strict=strict)
 
     def serving(self) -> dict[Place, dict[str, str | None]]:
-        """Each place's slots with the release that their service says it serves; None if it does not."""
-        from lockstep.local.gateway import read_backends
+        """The release that each slot's service says it serves; see lockstep.local.look."""
+        from lockstep.local import look
 
-        asked: list[tuple[Place, Slot, int]] = []
-        for folder in sorted((self.run / "gateways").glob("*")):
-            for name, (_, port) in read_backends(folder).items():
-                for slot in SLOTS:
-                    suffix = f"-{folder.name}-{slot}"
-                    if name.endswith(suffix):
-                        asked.append(((name.removesuffix(suffix), folder.name), slot, port))
-        with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda item: self._release_at(item[2]), asked))
-        found: dict[Place, dict[str, str | None]] = {}
-        for (at, slot, _), release in zip(asked, answers, strict=True):
-            found.setdefault(at, dict.fromkeys(SLOTS))[slot] = release
-        return found
+        return look.serving(self.run / "gateways")
 
     def observe(self) -> Observed:
         from lockstep.gate.judge import Observed
 
         return Observed(self.live(), self.serving())
-
-    @staticmethod
-    def _release_at(port: int) -> str | None:
-        answer = get(port, "/release", timeout_s=1.0)
-        if answer is None or answer[0] != 200:
-            return None
-        try:
-            said = json.loads(answer[1])
-            return str(said["release"]) if said["ready"] is True else None
-        except (ValueError, KeyError, TypeError):
-            return None
-
-
-def _odd(region: str, why: str) -> Unavailable:
-    return Unavailable(
-        f"the gateway of {region} is not as Lockstep left it: {why}",
-        code="route.gateway_odd",
-        remedy="run `./lockstep up` with the recorded table, which writes its routes again",
-    )
-
-
-def _label(route: dict[str, Any], key: str) -> str:
-    return str(route["metadata"]["labels"][f"lockstep.dev/{key}"])
 
 
 def _lock_title(bundle: Path, runtime: str) -> str:

@@ -12,55 +12,21 @@ import hashlib
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import xmlrpc.client
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lockstep.errors import DeadlineExceeded, LockstepError, Unavailable, UsageError
+from lockstep.errors import DeadlineExceeded, LockstepError, Unavailable
+from lockstep.local.supervisor_rpc import BAD_NAME, SHUTTING_DOWN, proxy
+from lockstep.local.supervisord import Program, daemon_conf, program_conf
 from lockstep.lock import locked
-
-CHILD = Path(__file__).with_name("child.py")
-BAD_NAME, SHUTTING_DOWN = 10, 6
-LOG_BYTES = 10_000_000
-
-
-@dataclass(frozen=True)
-class Program:
-    """A process to keep alive. `env` may hold secrets: the file it is written to is 0600."""
-
-    name: str
-    argv: Sequence[str]
-    env: Mapping[str, str]
-    directory: Path
-    stop_seconds: int = 10
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=30)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(30)
-        self.sock.connect(self._path)
-
-
-class _UnixTransport(xmlrpc.client.Transport):
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._path = path
-
-    def make_connection(self, host: Any) -> _UnixConnection:
-        return _UnixConnection(self._path)
 
 
 @dataclass(frozen=True)
@@ -88,9 +54,7 @@ class Supervisor:
         return self.run / "conf.d" / f"{name}.conf"
 
     def _rpc(self) -> Any:
-        return xmlrpc.client.ServerProxy(
-            "http://localhost", transport=_UnixTransport(str(self.socket))
-        ).supervisor
+        return proxy(str(self.socket))
 
     def states(self) -> dict[str, str]:
         """Program name -> state name (RUNNING, STARTING, BACKOFF, FATAL, ...); empty if nothing runs."""
@@ -113,7 +77,7 @@ class Supervisor:
     def is_running(self, program: Program) -> bool:
         """Whether this very program (same command, same environment) is up."""
         try:
-            same = self._program_file(program.name).read_text() == _render(program, self.logs)
+            same = self._program_file(program.name).read_text() == program_conf(program, self.logs)
         except FileNotFoundError:
             return False
         return same and self.states().get(program.name) in ("RUNNING", "STARTING")
@@ -144,7 +108,7 @@ class Supervisor:
             (self.logs / f"{program.name}.log").unlink(missing_ok=True)
             beside = file.with_suffix(".new")
             beside.touch(mode=0o600)
-            beside.write_text(_render(program, self.logs))
+            beside.write_text(program_conf(program, self.logs))
             beside.replace(file)
             rpc.reloadConfig()
             rpc.addProcessGroup(program.name)
@@ -237,7 +201,7 @@ class Supervisor:
         # Programs of a former life (before a reboot) are started by the resources that own them.
         for file in (self.run / "conf.d").glob("*.conf"):
             file.unlink()
-        self._conf.write_text(_daemon_conf(self.run, self.socket))
+        self._conf.write_text(daemon_conf(self.run, self.socket))
         subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._conf)],
             stdin=subprocess.DEVNULL,
@@ -281,70 +245,3 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
-
-
-def _escape(text: str) -> str:
-    return text.replace("%", "%%")
-
-
-def _quote_value(text: str) -> str:
-    """One environment value: read by shlex without escapes, so the quote must not occur in it."""
-    if '"' in text and "'" in text:
-        raise UsageError(
-            "an environment value may not hold both kinds of quotes",
-            code="process.environment",
-            remedy="use a path without quotes",
-        )
-    return f"'{_escape(text)}'" if '"' in text else f'"{_escape(text)}"'
-
-
-def _quote(text: str) -> str:
-    """One word of a command, which is read by shlex with escapes."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{_escape(escaped)}"'
-
-
-def _render(program: Program, logs: Path) -> str:
-    argv = [sys.executable, "-S", "-E", str(CHILD), *program.argv]
-    environment = ",".join(f"{key}={_quote_value(value)}" for key, value in sorted(program.env.items()))
-    return "\n".join(
-        [
-            f"[program:{program.name}]",
-            f"command={' '.join(_quote(word) for word in argv)}",
-            f"directory={_escape(str(program.directory))}",
-            f"environment={environment}",
-            "autostart=true",
-            "autorestart=true",
-            "startsecs=1",
-            "startretries=3",
-            f"stopwaitsecs={program.stop_seconds}",
-            "stopasgroup=true",
-            "killasgroup=true",
-            "redirect_stderr=true",
-            f"stdout_logfile={_escape(_escape(str(logs / (program.name + '.log'))))}",
-            f"stdout_logfile_maxbytes={LOG_BYTES}",
-            "stdout_logfile_backups=1",
-            "",
-        ]
-    )
-
-
-def _daemon_conf(run: Path, socket_path: Path) -> str:
-    return "\n".join(
-        [
-            "[supervisord]",
-            "nodaemon=true",
-            f"logfile={_escape(str(run / 'supervisord.log'))}",
-            f"pidfile={_escape(str(run / 'supervisord.pid'))}",
-            "identifier=lockstep",
-            "umask=077",
-            "[unix_http_server]",
-            f"file={_escape(str(socket_path))}",
-            "chmod=0600",
-            "[rpcinterface:supervisor]",
-            "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
-            "[include]",
-            "files=conf.d/*.conf",
-            "",
-        ]
-    )
