@@ -115,7 +115,7 @@ class Engine:
         from pulumi.automation.errors import CommandError
 
         watch = _Watch(self.progress)
-        with _interruptible() as interrupted:
+        with interruptible() as interrupted:
             try:
                 self._clear_dead_locks()
                 call(self._stack(), watch)
@@ -188,8 +188,12 @@ def _holds(pid: int, lock: Path) -> bool:
 
 
 @contextmanager
-def _interruptible() -> Iterator[list[int]]:
-    """Let the engine, not us, end an update: it hears Ctrl-C itself; SIGTERM is passed on as SIGINT."""
+def interruptible() -> Iterator[list[int]]:
+    """Let the engine, not us, end an update: it hears Ctrl-C itself; SIGTERM is passed on as SIGINT.
+
+    Gives the signals that came. Without it a KeyboardInterrupt can be lost: code that is imported or called
+    back in the middle of an update may catch everything.
+    """
     received: list[int] = []
 
     def on_signal(number: int, _frame: object) -> None:

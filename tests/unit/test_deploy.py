@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lockstep.deploy import LOCKED, Engine, Touch, _interruptible, _plain, _Watch
+from lockstep.deploy import LOCKED, Engine, Touch, _plain, _Watch, interruptible
 from lockstep.errors import Cancelled, Denied, LockstepError
 from lockstep.paths import Paths
 from lockstep.toolchain import Toolchain
@@ -180,7 +180,7 @@ def test_errors_are_kept_and_warnings_are_not(at: Fixture) -> None:
 
 def test_signals_are_the_engines_while_it_runs_and_ours_again_after(at: Fixture) -> None:
     before = signal.getsignal(signal.SIGINT)
-    with _interruptible() as received:
+    with interruptible() as received:
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.01)
     assert received == [signal.SIGINT]
@@ -189,11 +189,11 @@ def test_signals_are_the_engines_while_it_runs_and_ours_again_after(at: Fixture)
 
 END = """
 import os, signal, subprocess, sys
-from lockstep.deploy import _interruptible
+from lockstep.deploy import interruptible
 wait = "import signal, sys; signal.signal(2, lambda *_: sys.exit(42)); print(1, flush=True); signal.pause()"
 child = subprocess.Popen([sys.executable, "-c", wait], stdout=subprocess.PIPE)
 child.stdout.readline()
-with _interruptible() as received:
+with interruptible() as received:
     os.kill(os.getpid(), signal.SIGTERM)
     ended = child.wait(timeout=10)
 print(ended, [int(number) for number in received])

@@ -20,7 +20,7 @@ from lockstep.files import write_atomic
 from lockstep.paths import Paths, StackPaths
 
 BUCKET = "lockstep-audit"
-TIMEOUT_S = 5.0
+TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ decided on. Somebody else's record in between makes the append fail: it is never
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lockstep.audit.state import State
     from lockstep.gate.decision import Decision
 
+LOOK_AGAIN_S = 5.0
 MAX_LISTED = 100
 """History files that one record lists, oldest first; a record has a size limit, the next lists the rest."""
 
@@ -142,8 +144,7 @@ class Ledger(Reader):
                 code="receipt.wrong_intent",
                 remedy="run `./lockstep up`, which closes it and asks again",
             )
-        observed = self.stack.observe()
-        live = _answered(observed, opened["to"])
+        observed, live = self._settled_live(opened["to"])
         if live == opened["to"]:
             self._append_outcome(state, opened, live, observed, "complete", None)
             return
@@ -154,6 +155,18 @@ class Ledger(Reader):
             code="receipt.not_in_force",
             remedy="see `./lockstep status`, then run `./lockstep up`",
         )
+
+    def _settled_live(self, target: Table) -> tuple[Observed, Table]:
+        """What is live, looked at again for a moment where it is not the target: a busy gateway or service
+        may miss one question, and an outcome is written once."""
+        until = time.monotonic() + LOOK_AGAIN_S
+        while True:
+            observed = self.stack.observe()
+            live = _answered(observed, target)
+            ready = live == target and all_ready(target, observed)
+            if ready or time.monotonic() > until:
+                return observed, live
+            time.sleep(0.2)
 
     def close_interrupted(self, reason: str = "found open by the next writer") -> None:
         """Give an open intent the outcome `interrupted` with the live table. Nothing open: nothing done."""
@@ -262,6 +275,17 @@ def _answered(observed: Observed, target: Table) -> Table:
         if cell is not None:
             live.setdefault(model, {})[region] = cell
     return live
+
+
+def all_ready(table: Table, observed: Observed) -> bool:
+    """Whether every slot that names a release is answered for by that release."""
+    ready = _ready(table, observed)
+    return all(
+        ready[model][region][slot]
+        for model, region, cell in cells(table)
+        for slot in SLOTS
+        if release_in(cell, slot) is not None
+    )
 
 
 def _ready(table: Table, observed: Observed) -> dict[str, dict[str, dict[str, bool]]]:

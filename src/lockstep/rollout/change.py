@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep.canonical import digest
-from lockstep.deploy import Engine, Touch
-from lockstep.errors import Denied, IntegrityError, LockstepError, Unavailable
+from lockstep.deploy import Engine, Touch, interruptible
+from lockstep.errors import Cancelled, Denied, IntegrityError, LockstepError, Unavailable
 from lockstep.files import write_atomic
 from lockstep.ledger import Ledger, waits
 from lockstep.lock import LockHeld, locked
@@ -79,17 +79,20 @@ class Change:
         self.judge(table)  # (1)
         size = self.ledger.size()
         before = file.read_bytes()
-        self._keep(before, data, size)  # (2)
-        file.write(data)
-        try:
-            if model is not None:
-                self._require_scope(model)  # (3)
-            touched = self.engine.up()  # (4)
-        except BaseException as error:
-            note = self.undo(size)
-            if isinstance(error, LockstepError):
-                error.message += note
-            raise
+        with interruptible() as interrupted:
+            self._keep(before, data, size)  # (2)
+            file.write(data)
+            try:
+                if model is not None:
+                    self._require_scope(model)  # (3)
+                if interrupted:
+                    raise Cancelled("interrupted before the update began", code="change.cancelled")
+                touched = self.engine.up()  # (4)
+            except BaseException as error:
+                note = self.undo(size)
+                if isinstance(error, LockstepError):
+                    error.message += note
+                raise
         self._forget()
         require_outcome(self.ledger, table)  # (5)
         return touched
