@@ -65,7 +65,8 @@ class _Watch:
 @dataclass(frozen=True)
 class Engine:
     workspace: Workspace
-    toolchain: Toolchain
+    toolchain: Callable[[], Toolchain]
+    """Gets what is missing when the engine is first needed, and not before."""
     progress: Progress
 
     def preview(self) -> list[Touch]:
@@ -99,7 +100,7 @@ class Engine:
     def _stack(self, *, create: bool = False) -> Stack:
         from pulumi import automation
 
-        environment = self.workspace.environment(self.toolchain)
+        environment = self.workspace.environment(self.toolchain())
         os.environ.update(environment)  # the Automation API looks for the CLI on this process's PATH
         options = automation.LocalWorkspaceOptions(
             work_dir=str(self.workspace.paths.root),

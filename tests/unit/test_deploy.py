@@ -31,7 +31,7 @@ class Fixture:
     def __init__(self, root: Path) -> None:
         self.said: list[str] = []
         self.workspace = Workspace(Paths(root, root / ".lockstep"), "local")
-        self.engine = Engine(self.workspace, TOOLS, self.said.append)
+        self.engine = Engine(self.workspace, lambda: TOOLS, self.said.append)
         self.workspace.locks.mkdir(parents=True)
 
     def lock(self, pid: int, *, host: str = HERE, age_s: float = 0) -> Path:

@@ -65,7 +65,7 @@ class Context:
     def engine(self) -> Engine:
         from lockstep.deploy import Engine
 
-        return Engine(self.workspace, self.toolchain, step_line)
+        return Engine(self.workspace, lambda: self.toolchain, step_line)
 
     @cached_property
     def change(self) -> Change:
