@@ -91,6 +91,8 @@ def _a_gateway_edited_by_hand_is_named_and_repaired(checkout: Checkout) -> None:
     time.sleep(0.5)
     status = checkout.json("status")
     assert "local-b" in status["odd"], status
+    report = checkout.json("audit", "verify", expect=1)
+    assert [problem["code"] for problem in report["problems"]] == ["route.gateway_odd"]
     checkout.declare(local_a={"green_weight": 25})
     error = checkout.json("up", expect=1)["error"]
     assert error["code"] == "route.gateway_odd", error

@@ -95,17 +95,20 @@ def keys_of_log(trust: Trust, origin: str) -> tuple[NoteKey, ...]:
     return tuple(NoteKey(origin, key.public_bytes_raw()) for key in keys)
 
 
-def open_bucket(stack: StackPaths, *, write: bool, name: str = BUCKET) -> tuple[Bucket, bool] | None:
+def open_bucket(stack: StackPaths, *, write: bool, name: str | None = None) -> tuple[Bucket, bool] | None:
     """The stack's bucket, and whether its server answers; None when there is no log yet (no data folder).
+
+    name: the bucket that the config names; None for the one that the stack has.
 
     To read, the folder will do when the server is down. Raises Unavailable `audit.bucket_unreachable` when
     writing needs a server that does not answer.
     """
+    credentials = read_credentials(stack)
+    name = name or (credentials.bucket if credentials else BUCKET)
     folder = VersityFolder(stack.bucket_data, stack.bucket_versions, name)
     if not folder.exists():
         _refuse_other_bucket(stack, name)
         return None
-    credentials = read_credentials(stack)
     if credentials is not None:
         served = S3Bucket(**asdict(credentials), timeout_s=TIMEOUT_S)
         if served.answers():
@@ -137,7 +140,7 @@ def open_local(
     *,
     write: bool = False,
     environment: str = LOCAL,
-    bucket: str = BUCKET,
+    bucket: str | None = None,
     hint: int = 0,
 ) -> LocalAudit | None:
     """The audit log of a stack on this machine; None when it has none yet ("log: absent").

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,13 +17,15 @@ from lockstep.audit.bucket import Bucket
 from lockstep.audit.head_option import read_head
 from lockstep.audit.local import LocalAudit, keys_of_log, open_local, origin_of
 from lockstep.audit.note import Head
-from lockstep.audit.problem import Report
+from lockstep.audit.problem import Problem, Report
 from lockstep.audit.record import Record
 from lockstep.audit.show import page
+from lockstep.audit.unrecorded import unrecorded
 from lockstep.audit.verify import verify
 from lockstep.cli.output import emit, output_option, say
-from lockstep.errors import UsageError
+from lockstep.errors import Unavailable, UsageError
 from lockstep.evidence.keys import LOCAL, load_trust
+from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths, here
 
 SHOWN_PROBLEMS = 20
@@ -115,9 +118,22 @@ def verify_command(
         now=datetime.now(UTC),
         progress=_progress(),
     )
+    if folder is None and report.ok:
+        report = replace(report, problems=_live_problems(stack, paths))
     emit(output, "audit.verify", report.as_json(), lambda: _report_text(report, bucket, head_text))
     if not report.ok:
         sys.exit(1)
+
+
+def _live_problems(stack: str, paths: Paths) -> tuple[Problem, ...]:
+    """What a running stack routes without a record; nothing for one that is down."""
+    local = LocalStack(paths, stack)
+    if not local.alive():
+        return ()
+    try:
+        return tuple(unrecorded(local.live(), _open(stack, paths).log.state()))
+    except Unavailable as error:
+        return (Problem(error.code, error.message),)
 
 
 def _history_dir(text: str | None, stack: str, paths: Paths) -> Path | None:
