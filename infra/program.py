@@ -45,6 +45,8 @@ def build(settings: Settings) -> dict[str, pulumi.Input[Any]]:
         opts=pulumi.ResourceOptions(depends_on=[bucket]),
     )
     gateways = {region: target.gateway(settings, region, after=[bucket, gate]) for region in settings.regions}
+    # Before the routes, so that a destroy that is refused at the routes has not stopped it already.
+    entry = target.entry_point(settings, after=list(gateways.values()))
     routes: list[pulumi.Resource] = []
     for model, region, cell in cells(settings.table):
         allowed = gate.cells[model][region]
@@ -53,9 +55,8 @@ def build(settings: Settings) -> dict[str, pulumi.Input[Any]]:
             for slot in SLOTS
             if release_in(cell, slot) is not None
         ]
-        after = [gateways[region], *services]
+        after = [gateways[region], entry, *services]
         routes.append(target.route(settings, model, region, allowed, after=after))
-    entry = target.entry_point(settings, after=list(gateways.values()))
     receipt = PromotionReceipt(
         "receipt",
         intent=gate.intent,

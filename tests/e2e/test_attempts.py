@@ -151,6 +151,7 @@ def _a_lost_receipt_does_not_open_destroy(checkout: Checkout) -> None:
     said = checkout.pulumi("destroy", "--yes", "--skip-preview", expect=1).stdout
     assert "route.no_record" in said or "destroy.no_intent" in said
     assert _size(checkout) == size
+    assert checkout.json("status")["up"], "a refused destroy has torn nothing down"
     assert checkout.status()["local-a"]["live"] == {"green_weight": 5}
     checkout.stack_file.write_bytes(before)
     checkout.run("up")

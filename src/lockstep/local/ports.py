@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from lockstep.lock import locked
 
 ENTRY = "entry"
 SPAN = 400
+PATIENCE_S = 3.0
 
 
 def is_free(port: int) -> bool:
@@ -36,7 +38,7 @@ def holder(port: int) -> str:
     import psutil
 
     for connection in psutil.net_connections(kind="tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+        if connection.laddr.port == port and connection.pid:
             try:
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
             except psutil.Error:
@@ -57,9 +59,25 @@ def listens(pid: int, port: int) -> bool:
     return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in found)
 
 
+def _has_listener(port: int) -> bool:
+    import psutil
+
+    return any(
+        each.status == psutil.CONN_LISTEN and each.laddr.port == port
+        for each in psutil.net_connections(kind="tcp")
+    )
+
+
 def require_free(port: int, name: str) -> None:
-    """Raises LockstepError `port.in_use`, naming who has the port."""
-    if not is_free(port):
+    """Raises LockstepError `port.in_use`, naming who has the port.
+
+    Waits a moment where nobody listens: then it is an outgoing connection, or one that is just ending.
+    """
+    until = time.monotonic() + PATIENCE_S
+    while not is_free(port):
+        if time.monotonic() < until and not _has_listener(port):
+            time.sleep(0.1)
+            continue
         raise LockstepError(
             f"port {port}, which {name} needs, is in use by {holder(port)}",
             code="port.in_use",
