@@ -42,20 +42,32 @@ def _timed(name: str, check: Callable[[], bool]) -> bool:
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--fast", is_flag=True, help="Leave out the tests that bring up whole stacks (marker e2e).")
+@click.option(
+    "--soak",
+    type=click.IntRange(min=1),
+    is_flag=False,
+    flag_value=20,
+    help="Run the soak tests instead, N rounds each (20 if no N is given).",
+)
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
-def command(fast: bool, pytest_arguments: Sequence[str]) -> None:
+def command(fast: bool, soak: int | None, pytest_arguments: Sequence[str]) -> None:
     """Run every check and test, as CI does.
 
     Lint, format, types, policies, then pytest, whose summary comes last. All are run even if one
-    fails; the exit code is 1 if any did.
+    fails; the exit code is 1 if any did. The soak tests (kills and rounds by the hundred) run only with
+    --soak, and then alone; they print their counts and seeds, and LOCKSTEP_SEED repeats a run.
 
     \b
     Examples:
       ./lockstep test
       ./lockstep test --fast
       ./lockstep test -- tests/unit -k weights
+      ./lockstep test --soak 200
     """
     root, toolchain = here().root, ensure(say)
+    if soak is not None:
+        say(f"== pytest, soak tests, {soak} rounds")
+        sys.exit(0 if _python(root, "pytest", "--soak", str(soak), *pytest_arguments) else 1)
     marker = ["-m", "not e2e"] if fast else []
     checks: dict[str, Callable[[], bool]] = {
         "ruff check": lambda: _python(root, "ruff", "check", "."),

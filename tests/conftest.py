@@ -1,0 +1,57 @@
+"""What every test may use: the soak runs, their seeds, and a tally that is printed at the end.
+
+A test marked `soak` is long on purpose (hundreds of kills, rounds, requests). It runs only when asked for:
+`./lockstep test --soak N`; N is how many times it does what it does. Its randomness comes from `soak.rng`,
+whose seed is printed, and is given back with LOCKSTEP_SEED to repeat a run.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass
+
+import pytest
+
+_TALLY: pytest.StashKey[list[str]] = pytest.StashKey()
+
+
+@dataclass(frozen=True)
+class Soak:
+    """rounds: how often; rng: seeded for this test alone; tally: a line for the summary."""
+
+    rounds: int
+    seed: int
+    rng: random.Random
+    lines: list[str]
+
+    def tally(self, line: str) -> None:
+        self.lines.append(f"{line} (seed {self.seed})")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", type=int, default=0, metavar="N", help="run the soak tests, N rounds each")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_TALLY] = []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    asked = config.getoption("--soak") > 0
+    left_out = [item for item in items if (item.get_closest_marker("soak") is not None) is not asked]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash[_TALLY]:
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def soak(request: pytest.FixtureRequest) -> Soak:
+    seed = int(os.environ.get("LOCKSTEP_SEED", random.SystemRandom().randrange(2**32)))
+    rounds = max(request.config.getoption("--soak"), 1)
+    return Soak(rounds, seed, random.Random(seed), request.config.stash[_TALLY])
