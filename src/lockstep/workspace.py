@@ -18,11 +18,10 @@ from string import Template
 from lockstep.errors import UsageError
 from lockstep.files import write_atomic
 from lockstep.lock import locked
-from lockstep.paths import Paths
+from lockstep.paths import PROJECT, Paths
 from lockstep.stackfile import StackFile
 from lockstep.toolchain import Toolchain, ensure
 
-PROJECT = "lockstep"
 LOCAL = "local"
 Progress = Callable[[str], None]
 
@@ -37,16 +36,6 @@ class Workspace:
     @property
     def file(self) -> StackFile:
         return StackFile(self.paths.root / f"Pulumi.{self.stack}.yaml", self.paths.root / "Pulumi.yaml")
-
-    @property
-    def origin(self) -> str:
-        """The audit log's origin line: project and stack."""
-        return f"{PROJECT}/{self.stack}"
-
-    @property
-    def history(self) -> Path:
-        """Where the self-managed backend keeps this stack's history files."""
-        return self.paths.backend / ".pulumi" / "history" / PROJECT / self.stack
 
     @property
     def locks(self) -> Path:

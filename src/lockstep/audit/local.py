@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from lockstep.audit import history
 from lockstep.audit.bucket import Bucket, unreachable
 from lockstep.audit.folder import VersityFolder
 from lockstep.audit.log import Log
@@ -17,7 +16,7 @@ from lockstep.canonical import canonical, parse
 from lockstep.errors import IntegrityError
 from lockstep.evidence.keys import LOCAL, Signer, Trust, load_trust
 from lockstep.files import write_atomic
-from lockstep.paths import Paths, StackPaths
+from lockstep.paths import Paths, StackPaths, origin_of
 
 BUCKET = "lockstep-audit"
 TIMEOUT_S = 10.0
@@ -45,10 +44,6 @@ class LocalAudit:
     log_keys: tuple[NoteKey, ...]
     history_dir: Path
     running: bool
-
-
-def origin_of(stack: str) -> str:
-    return f"lockstep/{stack}"
 
 
 def credentials_file(stack: StackPaths) -> Path:
@@ -158,4 +153,4 @@ def open_local(
     if write:
         signers = {role: Signer.load(paths.keys / f"{role}.pem") for role in ("deployer", "log")}
     log = Log(opened, origin, signers.get("deployer"), signers.get("log"), trust, log_keys, hint=hint)
-    return LocalAudit(opened, log, origin, trust, log_keys, history.folder(paths.backend, stack), running)
+    return LocalAudit(opened, log, origin, trust, log_keys, paths.history(stack), running)

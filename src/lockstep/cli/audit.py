@@ -12,10 +12,9 @@ from pathlib import Path
 import click
 
 from lockstep.audit import export as exporting
-from lockstep.audit import history
 from lockstep.audit.bucket import Bucket
 from lockstep.audit.head_option import read_head
-from lockstep.audit.local import LocalAudit, keys_of_log, open_local, origin_of
+from lockstep.audit.local import LocalAudit, keys_of_log, open_local
 from lockstep.audit.note import Head
 from lockstep.audit.problem import Problem, Report
 from lockstep.audit.record import Record
@@ -26,7 +25,7 @@ from lockstep.cli.output import emit, output_option, say
 from lockstep.errors import Unavailable, UsageError
 from lockstep.evidence.keys import LOCAL, load_trust
 from lockstep.local.stack import LocalStack
-from lockstep.paths import Paths, here
+from lockstep.paths import Paths, here, origin_of
 
 SHOWN_PROBLEMS = 20
 QUIET_S = 2.0
@@ -139,7 +138,7 @@ def _live_problems(stack: str, paths: Paths) -> tuple[Problem, ...]:
 def _history_dir(text: str | None, stack: str, paths: Paths) -> Path | None:
     if text is None:
         return None
-    return history.folder(paths.backend, stack) if text == "auto" else Path(text)
+    return paths.history(stack) if text == "auto" else Path(text)
 
 
 def _progress() -> Callable[[int, int], None]:

@@ -67,7 +67,7 @@ class Ledger(Reader):
         """Who, from which commit, and which history files are new: what every record says."""
         from lockstep.audit.history import newer
 
-        folder = self.stack.history
+        folder = self.stack.paths.history(self.stack.name)
         return {
             "claimed": claimed_actor(),
             "git": git_state(str(self.stack.paths.root)),

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from lockstep.errors import Denied, IntegrityError
 from lockstep.gate.judge import Judge, Observed, Place, Plan, plan
 from lockstep.local.stack import LocalStack
-from lockstep.table import SLOTS, Slot, Table, at, release_in
+from lockstep.paths import origin_of
+from lockstep.table import SLOTS, Cell, Slot, Table, at, release_in
 
 if TYPE_CHECKING:
     from lockstep.audit.local import LocalAudit
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from lockstep.gate.decision import Decision
     from lockstep.gate.opa import Opa
 
-PROJECT = "lockstep"
 GATE_DEADLINE_S = 20.0
 
 
@@ -44,7 +44,7 @@ class Reader:
 
     @property
     def origin(self) -> str:
-        return f"{PROJECT}/{self.stack.name}"
+        return origin_of(self.stack.name)
 
     # --- reading
 
@@ -182,27 +182,23 @@ class Reader:
 
         Raises IntegrityError `route.no_record`: the second lock, for a program that skips the gate.
         """
-        audit = self.audit()
-        state = self.state(fresh=True)
-        if audit is not None and state is not None and index >= 0:
-            record = audit.log.read(index)
-            said = at(record["to"] or {}, *place)
-            newest = state.cell_intent.get(place[0], {}).get(place[1])
-            if record.kind == "intent" and said == cell and newest == index:
-                return
-        raise _no_record(f"{place[0]} in {place[1]} is {cell}")
+        if self._intended(place, index) != cell:
+            raise _no_record(f"{place[0]} in {place[1]} is {cell}")
 
     def require_release(self, place: Place, slot: Slot, release: str, index: int) -> None:
         """The newest intent about this cell is record `index` and puts this release into this slot."""
-        audit = self.audit()
-        state = self.state(fresh=True)
-        if audit is not None and state is not None and index >= 0:
-            record = audit.log.read(index)
-            said = release_in(at(record["to"] or {}, *place), slot)
-            newest = state.cell_intent.get(place[0], {}).get(place[1])
-            if record.kind == "intent" and said == release and newest == index:
-                return
-        raise _no_record(f"{slot} of {place[0]} in {place[1]} holds {release}")
+        if release_in(self._intended(place, index), slot) != release:
+            raise _no_record(f"{slot} of {place[0]} in {place[1]} holds {release}")
+
+    def _intended(self, place: Place, index: int) -> Cell | None:
+        """What record `index` means a cell to be; None unless it is the newest intent about that cell."""
+        audit, state = self.audit(), self.state(fresh=True)
+        if audit is None or state is None or index < 0:
+            return None
+        if state.cell_intent.get(place[0], {}).get(place[1]) != index:
+            return None
+        record = audit.log.read(index)
+        return at(record["to"] or {}, *place) if record.kind == "intent" else None
 
     def require_leaving(self, place: Place) -> None:
         """The record has this cell withdrawn or gone, so its route may go."""

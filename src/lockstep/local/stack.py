@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from lockstep.toolchain import Toolchain
 
 BUCKET = "audit-bucket"
-PROJECT = "lockstep"
 READY_S = 120.0
 ALIVE = ("RUNNING", "STARTING")
 
@@ -48,11 +47,6 @@ class LocalStack:
     @property
     def run(self) -> Path:
         return self.paths.stack(self.name).run
-
-    @property
-    def history(self) -> Path:
-        """Where the self-managed Pulumi backend keeps this stack's history files."""
-        return self.paths.backend / ".pulumi" / "history" / PROJECT / self.name
 
     @property
     def supervisor(self) -> Supervisor:
