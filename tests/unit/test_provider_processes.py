@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,43 @@ def test_one_look_serves_a_whole_operation(stack: LocalStack) -> None:
     assert session.alive("local") == set()  # asked at most once a second
     assert Session(stack.paths).alive("local") == {"late"}
     assert session.stack("local") is session.stack("local")
+
+
+class Unproven(ModelService):
+    """A service that needs no record and starts nothing, but says when it would."""
+
+    def __init__(self) -> None:
+        self.started = threading.Event()
+
+    def authorize(self, call: Call, inputs: dict[str, Any]) -> None:
+        pass
+
+    def start(self, stack: LocalStack, inputs: dict[str, Any]) -> dict[str, Any]:
+        self.started.set()
+        return {}
+
+
+def test_live_services_are_restarted_one_after_the_other(tmp_path: Path) -> None:
+    session, kind = Asked(tmp_path, "digits-local-a-blue"), Unproven()
+    other = {**SERVICE, "runtime": "torch"}
+    restart = threading.Thread(target=kind.update, args=(call(session), "id", SERVICE, other))
+    with session.restarting:
+        restart.start()
+        assert not kind.started.wait(0.2)
+    restart.join()
+    assert kind.started.is_set()
+
+
+@pytest.mark.parametrize(
+    ("alive", "inputs"), [((), SERVICE), (("digits-local-a-blue",), {**SERVICE, "release": "sha256:b"})]
+)
+def test_what_does_not_serve_yet_waits_for_nobody(
+    tmp_path: Path, alive: tuple[str, ...], inputs: dict[str, Any]
+) -> None:
+    session, kind = Asked(tmp_path, *alive), Unproven()
+    with session.restarting:
+        kind.update(call(session), "id", SERVICE, inputs)
+    assert kind.started.is_set()
 
 
 def test_without_a_record_no_service_is_started(stack: LocalStack) -> None:

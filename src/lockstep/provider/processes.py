@@ -146,6 +146,14 @@ class ModelService(_Process):
         )
         return {}
 
+    def update(self, call: Call, identity: str, outputs: Values, inputs: Values) -> Values:
+        """One after the other where a live service gets other settings: the rest answer meanwhile."""
+        serves = self.process(outputs) in call.session.alive(call.stack)
+        if call.preview or not serves or outputs["release"] != inputs["release"]:
+            return super().update(call, identity, outputs, inputs)
+        with call.session.restarting:
+            return super().update(call, identity, outputs, inputs)
+
     def stop(self, stack: LocalStack, outputs: Values) -> None:
         stack.stop_service(outputs["model"], outputs["region"], outputs["slot"])
 

@@ -29,6 +29,8 @@ class Session:
     ledgers: dict[str, Ledger] = field(default_factory=dict)
     writing: threading.Lock = field(default_factory=threading.Lock)
     reading: threading.Lock = field(default_factory=threading.Lock)
+    restarting: threading.Lock = field(default_factory=threading.Lock)
+    """Held while a service that serves is started anew, so that the others go on answering."""
     _seen: dict[str, tuple[float, Any]] = field(default_factory=dict)
     _stacks: dict[str, LocalStack] = field(default_factory=dict)
 
