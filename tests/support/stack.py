@@ -20,7 +20,6 @@ from lockstep.errors import LockstepError
 from lockstep.gate.judge import Observed, Place
 from lockstep.gate.opa import Opa, private_opa
 from lockstep.ledger import Ledger
-from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths
 from lockstep.table import SLOTS, Cell, Table, cells, release_in
 from tests.support import opa, releases
@@ -39,10 +38,6 @@ class FakeStack:
     running: set[str] = field(default_factory=set)
     broken: bool = False
     looks: int = 0
-
-    @property
-    def history(self) -> Path:
-        return LocalStack(self.paths, self.name).history
 
     def live(self, *, strict: bool = True) -> dict[Place, Cell | None]:
         self.looks += 1

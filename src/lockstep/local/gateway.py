@@ -14,6 +14,7 @@ names it.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any
 from lockstep.canonical import canonical, parse
 from lockstep.errors import LockstepError
 from lockstep.files import write_atomic
-from lockstep.local import entrypoint, envoy, live
+from lockstep.local import entrypoint, envoy, inforce, live
 from lockstep.local.admin import rejections
 from lockstep.local.translate import ROUTE_TYPE, discovery, translate
 from lockstep.lock import locked
@@ -148,7 +149,7 @@ def _change_routes(
         before = read_routes(folder)
         after = change(before)
         refused = rejections(admin_port)  # also: a gateway that is down is not written to
-        live.wait_clusters(admin_port, backends, deadline_s=deadline_s, rejected_before=refused)
+        _settle_clusters(folder, admin_port, backends, deadline_s, refused)
         try:
             version = _write_routes(folder, after, backends)
             live.wait_in_force(admin_port, version, deadline_s=deadline_s, rejected_before=refused)
@@ -158,6 +159,19 @@ def _change_routes(
                 raise _with_reason(error, after, backends) from None
             raise
         return version
+
+
+def _settle_clusters(
+    folder: Path, admin_port: int, backends: Backends, deadline_s: float, refused: int
+) -> None:
+    """Have exactly our services in force before a route names them, whatever somebody put there."""
+    meant = _clusters(backends)
+    if inforce.has_clusters(admin_port, meant):
+        return
+    _write_clusters(folder, backends)
+    what = f"services {', '.join(sorted(backends))}"
+    settled = functools.partial(inforce.has_clusters, admin_port, meant)
+    live.wait_until(admin_port, settled, what, deadline_s, refused)
 
 
 def _with_reason(error: LockstepError, routes: Mapping[str, Json], backends: Backends) -> LockstepError:

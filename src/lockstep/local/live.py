@@ -130,7 +130,7 @@ def wait_in_force(admin_port: int, version: str, *, deadline_s: float, rejected_
             config.get("version_info") == version for config in dump(admin_port, "dynamic_route_configs")
         )
 
-    _wait(admin_port, in_force, f"routes {version}", deadline_s, rejected_before)
+    wait_until(admin_port, in_force, f"routes {version}", deadline_s, rejected_before)
 
 
 def wait_clusters(
@@ -141,12 +141,14 @@ def wait_clusters(
     def in_force() -> bool:
         return wanted.items() <= read_clusters(admin_port).items()
 
-    _wait(admin_port, in_force, f"services {', '.join(sorted(wanted))}", deadline_s, rejected_before)
+    what = f"services {', '.join(sorted(wanted))}"
+    wait_until(admin_port, in_force, what, deadline_s, rejected_before)
 
 
-def _wait(
+def wait_until(
     admin_port: int, in_force: Callable[[], bool], what: str, deadline_s: float, rejected_before: int
 ) -> None:
+    """Wait until a question about the gateway is answered with yes. Raises as `wait_in_force` does."""
     until = time.monotonic() + deadline_s
     while not in_force():
         if rejections(admin_port) > rejected_before:
