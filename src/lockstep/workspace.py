@@ -110,9 +110,9 @@ def prepare(workspace: Workspace, progress: Progress) -> Toolchain:
 def build_digits(paths: Paths, progress: Progress) -> str:
     """Build the two digits releases, where they are missing; the digest of the plain one."""
     from lockstep.evidence.signer import Signer
-    from lockstep.release.store import open_store
+    from lockstep.stores import open_store, url_of
 
-    store = open_store(f"file://{paths.store}")
+    store = open_store(url_of("", paths.store))
     built = {entry.name: entry.digest for entry in store.list("digits")}
     for variant in ("plain", "better"):
         if f"digits-{variant}" not in built:

@@ -15,7 +15,7 @@ from lockstep import canonical
 from lockstep.errors import IntegrityError, Unavailable, UsageError
 from lockstep.release import bundle
 from lockstep.release.folder import FolderStore
-from lockstep.release.store import open_store
+from lockstep.stores import open_store
 from tests.support import releases
 
 STEPS = [

@@ -11,17 +11,27 @@ from lockstep import paths
 from lockstep.cli.output import emit, output_option, say
 from lockstep.errors import IntegrityError, UsageError
 from lockstep.release.bundle import Manifest
-from lockstep.release.store import Store, open_store
+from lockstep.release.store import Store
+from lockstep.stores import open_store, url_of
 from lockstep.table import short
 
 store_option = click.option(
-    "--store", "url", metavar="URL", help="The release store. [default: this checkout's, file://...]"
+    "--store", "url", metavar="URL", help="file:///folder or s3://bucket/prefix. [default: the local stack's]"
 )
 digest_argument = click.argument("release")
 
 
 def _open(url: str | None) -> Store:
-    return open_store(url or f"file://{paths.here().store}")
+    return open_store(url or _configured())
+
+
+def _configured() -> str:
+    """The store of the stack `local`, as its file says; the checkout's own where there is no file yet."""
+    from lockstep.workspace import LOCAL, Workspace
+
+    here = paths.here()
+    file = Workspace(here, LOCAL).file
+    return url_of(file.settings().store if file.path.exists() else "", here.store)
 
 
 @click.group("release")
