@@ -292,6 +292,6 @@ class BotoObjects:
 
 def _code(error: Any) -> tuple[str, int]:
     """The service's error code, letters and digits only, and the HTTP status."""
-    said = str(error.response.get("Error", {}).get("Code", ""))
+    said = str(error.response.get("Error", {}).get("Code") or "")
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    return (said if said.isalnum() else f"HTTP {status}"), status
+    return (said if said.isalnum() and len(said) < 60 else f"HTTP {status}"), status
