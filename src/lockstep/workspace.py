@@ -39,6 +39,13 @@ class Workspace:
         return StackFile(self.paths.root / f"Pulumi.{self.stack}.yaml", self.paths.root / "Pulumi.yaml")
 
     @property
+    def store_url(self) -> str:
+        """The release store that the stack file names; the checkout's own where there is no such word."""
+        from lockstep.stores import url_of
+
+        return url_of(self.file.settings().store if self.file.path.exists() else "", self.paths.store)
+
+    @property
     def origin(self) -> str:
         """The audit log's origin line: project and stack."""
         return f"{PROJECT}/{self.stack}"
