@@ -38,6 +38,13 @@ class Workspace:
         return StackFile(self.paths.root / f"Pulumi.{self.stack}.yaml", self.paths.root / "Pulumi.yaml")
 
     @property
+    def store_url(self) -> str:
+        """The release store that the stack file names; the checkout's own where there is no such word."""
+        from lockstep.stores import url_of
+
+        return url_of(self.file.settings().store if self.file.path.exists() else "", self.paths.store)
+
+    @property
     def locks(self) -> Path:
         return self.paths.backend / ".pulumi" / "locks" / "organization" / PROJECT / self.stack
 
@@ -99,9 +106,9 @@ def prepare(workspace: Workspace, progress: Progress) -> Toolchain:
 def build_digits(paths: Paths, progress: Progress) -> str:
     """Build the two digits releases, where they are missing; the digest of the plain one."""
     from lockstep.evidence.signer import Signer
-    from lockstep.release.store import open_store
+    from lockstep.stores import open_store, url_of
 
-    store = open_store(f"file://{paths.store}")
+    store = open_store(url_of("", paths.store))
     built = {entry.name: entry.digest for entry in store.list("digits")}
     for variant in ("plain", "better"):
         if f"digits-{variant}" not in built:

@@ -1,4 +1,4 @@
-"""Fleets of real Envoys, stopped at the end of each test."""
+"""Fleets of real Envoys, stopped at the end of each test; release stores of both kinds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.fleet import Fleet, both
+from tests.support.store_fixtures import gateway, place, s3
+
+__all__ = ["gateway", "place", "s3"]
 
 
 @pytest.fixture

@@ -145,13 +145,13 @@ class Reader:
 
     def _judge(self) -> Judge:
         from lockstep.evidence.keys import load_trust
-        from lockstep.release.store import open_store
+        from lockstep.stores import open_store, url_of
 
         paths = self.stack.paths
         return Judge(
             stack=self.stack.name,
             environment=self.environment,
-            store=open_store(self.store_url or f"file://{paths.store}"),
+            store=open_store(url_of(self.store_url, paths.store)),
             trust=load_trust(paths.policies, self.environment),
             opa=self._opa,
         )

@@ -133,10 +133,10 @@ class LocalStack:
         from lockstep.local.environments import ensure, launch
         from lockstep.local.gateway import set_backend
         from lockstep.local.httproute import backend_name
-        from lockstep.release.store import open_store
+        from lockstep.stores import open_store, url_of
 
         name = f"{model}-{region}-{slot}"
-        store = open_store(store_url or f"file://{self.paths.store}")
+        store = open_store(url_of(store_url, self.paths.store))
         bundle = store.materialize(release, self.run / "bundles")
         environment = ensure(
             (bundle / _lock_title(bundle, runtime)).read_bytes(),
