@@ -28,13 +28,13 @@ test_an_unchanged_table_is_allowed if {
 }
 
 test_a_rule_that_was_not_loaded_denies if {
-	more := array.concat(data.settings.expected, ["freeze.window"])
+	more := array.concat(data.settings.expected, ["moon.phase"])
 	violations := data.lockstep.violations with input as f.step(0, 5)
 		with data.settings.environments as f.environments
 		with data.settings.expected as more
 	{violation.code | some violation in violations} == {"gate.rules_missing"}
 	some violation in violations
-	contains(violation.message, "missing: freeze.window; not expected: none")
+	contains(violation.message, "missing: moon.phase; not expected: none")
 	not data.lockstep.allow with input as f.step(0, 5)
 		with data.settings.environments as f.environments
 		with data.settings.expected as more
