@@ -64,3 +64,16 @@ test_missing_fact if {
 	not data.lockstep.allow with input as {}
 	not data.lockstep.allow
 }
+
+# The verdict does not lean on the violations alone.
+test_without_every_rule_or_a_revision_nothing_is_allowed if {
+	silent := set()
+	fewer := [code | some code in data.settings.expected; code != "step.size"]
+	data.lockstep.allow with input as f.step(0, 5) with data.lockstep.violations as silent
+	not data.lockstep.allow with input as f.step(0, 5)
+		with data.lockstep.violations as silent
+		with data.settings.expected as fewer
+	not data.lockstep.allow with input as f.step(0, 5)
+		with data.lockstep.violations as silent
+		with data.settings.revision as 5
+}

@@ -136,4 +136,5 @@ test_missing_fact if {
 	unsaid in {violation.message | some violation in frozen_by([], object.remove(f.step(0, 5), ["now"]))}
 	unsaid in {violation.message | some violation in frozen_by(null, f.step(0, 5))}
 	"policy.data" in codes(null, f.step(0, 5))
+	codes(null, f.step(5, 0)) == {"policy.data"}
 }

@@ -59,7 +59,6 @@ deny contains refusal(lib.id(cell), sprintf("%s: the cell to start from is not w
 
 deny contains refusal(lib.id(cell), sprintf("%s: green_weight has more than one decimal", [lib.name(cell)])) if {
 	some cell in lib.judged
-	lib.is_placed(cell.to)
 	not round(cell.to.green_weight * 10) == cell.to.green_weight * 10
 }
 
@@ -88,7 +87,6 @@ starts_right(cell) if {
 }
 
 starts_right(cell) if {
-	is_object(cell.intent)
 	cell.live == null
 	cell.from == cell.recorded
 }
