@@ -47,6 +47,8 @@ class Predictor:
             pixels = self.from_image(decode(image))
         except Refused as refused:
             raise note(refused) from None
+        except MemoryError:
+            raise note(_no_memory()) from None
         return self.answer(self.probabilities(pixels[np.newaxis])[0])
 
     def read_instances(self, body: bytes) -> Floats:
@@ -55,6 +57,8 @@ class Predictor:
             return parse(body, self.from_rows)
         except Refused as refused:
             raise note(refused) from None
+        except MemoryError:
+            raise note(_no_memory()) from None
 
     def probabilities(self, batch: Floats) -> Floats:
         """float32 [N, classes], each row summing to 1, for float32 [N, *shape]."""
@@ -86,6 +90,10 @@ class Predictor:
         return Answer(json.dumps({**body, **who}, separators=(",", ":")).encode(), prediction_id)
 
 
+def _no_memory() -> Refused:
+    return Refused("this request needs more memory than is left", code="serving.no_memory", status=413)
+
+
 def warm_up(predictor: Predictor, batches: tuple[int, ...] = (1, 8)) -> None:
     """Run the model once for each batch size, on zeros.
 
@@ -115,7 +123,11 @@ _running: list[Predictor] = []
 def run(predictor: Predictor) -> None:
     """Make this the process's one predictor, for the service class that BentoML will make."""
     if _running:
-        raise LockstepError("this process serves a release already", code="serving.already_running")
+        raise LockstepError(
+            "this process serves a release already",
+            code="serving.already_running",
+            remedy="start another process for another release",
+        )
     _running.append(predictor)
 
 

@@ -6,6 +6,7 @@ and the guard, which sees each answer last, writes the body.
 
 from __future__ import annotations
 
+import json
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -18,6 +19,11 @@ class Refused(UsageError):
     def __init__(self, message: str, *, code: str, status: int) -> None:
         super().__init__(message, code=code)
         self.status = status
+
+
+def error_body(code: str, message: str) -> bytes:
+    """The one form in which a client is told that it is not served."""
+    return json.dumps({"error": {"code": code, "message": message}}).encode()
 
 
 @dataclass

@@ -26,6 +26,7 @@ from lockstep.errors import UsageError
 from lockstep.serving.guard import App, Guard
 from lockstep.serving.predictor import Predictor
 from lockstep.serving.refusal import Refused
+from lockstep.serving.wire import Wire
 
 GRACE_SECONDS = 3
 """Time for requests under way to end after SIGTERM."""
@@ -33,7 +34,7 @@ GRACE_SECONDS = 3
 EXIT_SECONDS = 4.5
 """After so long the process ends whatever still runs: callers wait five seconds."""
 
-KEEP_ALIVE_SECONDS = 600
+KEEP_ALIVE_SECONDS = 60
 """Longer than a gateway keeps an idle connection, so that it is never the service that closes one in use."""
 
 PR_SET_PDEATHSIG = 1
@@ -107,6 +108,8 @@ def serve(app: App, listener: socket.socket) -> None:
         signal.signal(number, lambda *_: None)
     config = uvicorn.Config(
         app,
+        http=Wire,
+        loop="asyncio",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -76,7 +76,9 @@ def load_module(bundle: Path, name: str) -> ModuleType:
     """A module of the release, by path: a package of the same name elsewhere cannot take its place."""
     spec = importlib.util.spec_from_file_location(name, bundle / f"{name}.py")
     if spec is None or spec.loader is None:
-        raise IntegrityError(f"the release has no {name}.py", code="serving.bad_release")
+        raise IntegrityError(
+            f"the release has no {name}.py", code="serving.bad_release", remedy="build the release again"
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
