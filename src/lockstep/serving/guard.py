@@ -70,7 +70,7 @@ class Guard:
         try:
             await self._serve(scope, receive, reply)
         except Refused as refused:
-            reply.exchange.refused = refused
+            reply.exchange.refused = refused.bare()
             reply.failed = refused.status
             await self._drain(receive)
         except Gone:

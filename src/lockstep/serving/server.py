@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -44,6 +45,14 @@ def die_with_parent() -> None:
     """SIGTERM when the parent dies: a killed supervisor must not leave services that nobody owns."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def limit_memory(most: int) -> None:
+    """No more than `most` bytes of private memory: a request that needs more fails alone (Linux)."""
+    if sys.platform == "linux":
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def bind(port: int) -> socket.socket:

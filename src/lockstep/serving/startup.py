@@ -22,6 +22,7 @@ from PIL import Image
 import lockstep
 from lockstep.errors import IntegrityError, UsageError
 from lockstep.release.bundle import verify_bundle
+from lockstep.serving import safetensors_file
 from lockstep.serving.identity import Identity
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.predictor import Predictor, warm_up
@@ -110,6 +111,9 @@ def load(bundle: Path, identity: Identity, runtime: str) -> Predictor:
 
 
 def _model(bundle: Path, runtime: str) -> Model:
+    weights = bundle / "model.safetensors"
+    if weights.exists():
+        safetensors_file.check(weights)  # whatever runs: a release with such a file is not what it says
     if runtime == "torch":
-        return TorchModel(load_module(bundle, "network"), bundle / "model.safetensors")
+        return TorchModel(load_module(bundle, "network"), weights)
     return OnnxModel((bundle / "model.onnx").read_bytes())
