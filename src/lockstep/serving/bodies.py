@@ -67,9 +67,11 @@ class Instances(IORootModel[Any]):  # type: ignore[misc]
             raise note(Refused("send application/json", code="serving.unsupported_type", status=415))
         body = await request.body()
         read = running().read_instances
-        if len(body) <= INLINE_BYTES:
-            return cls(read(body))
-        return cls(await run_sync(read, body, limiter=_parsers()))
+        small = len(body) <= INLINE_BYTES
+        rows = read(body) if small else await run_sync(read, body, limiter=_parsers())
+        if isinstance(rows, Refused):
+            raise note(rows)
+        return cls(rows)
 
 
 @functools.cache
@@ -99,7 +101,8 @@ class Predictions(IORootModel[Any]):  # type: ignore[misc]
 
 
 def _response(answer: Answer) -> Response:
-    return Response(answer.body, media_type=JSON, headers={"x-lockstep-prediction-id": answer.prediction_id})
+    headers = {"x-lockstep-prediction-id": answer.prediction_id}
+    return Response(answer.body, answer.status, media_type=JSON, headers=headers)
 
 
 # BentoML then passes the parsed value itself to the API, not its fields.

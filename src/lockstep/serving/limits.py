@@ -27,7 +27,8 @@ class Limits:
     body_seconds: time for a whole body to arrive; pixels: width times height of an image;
     image_parts: chunks of a PNG, segments of a JPEG; image_scans: scans of a progressive JPEG;
     instances: arrays in one batch request, json_lists: brackets and braces in it;
-    large_bytes: from here on a body counts as large, and at most large_at_once large bodies are held in memory at a time (the others wait);
+    large_bytes: from here on a body counts as large, and at most large_at_once large bodies are
+    held in memory at a time (the others wait);
     large_rate: bytes a second that a large body must bring once it has its turn, after
     large_grace seconds, so that slow clients do not keep the others waiting;
     header_bytes, header_seconds: of a request's head, and of one chunk's; form_parts: of a multipart

@@ -21,10 +21,14 @@ from lockstep.serving.runtimes import Floats, Model
 
 @dataclass(frozen=True)
 class Answer:
-    """A response: its JSON body, and the prediction id in it, which the headers repeat."""
+    """A response: its JSON body, and the prediction id in it, which the headers repeat.
+
+    status: 400 and above for a refusal, which has no body here: the guard writes it.
+    """
 
     body: bytes
     prediction_id: str
+    status: int = 200
 
 
 @dataclass(frozen=True)
@@ -42,23 +46,27 @@ class Predictor:
     metrics: Metrics
 
     def predict(self, image: bytes) -> Answer:
-        """The answer to one uploaded image (PNG or JPEG). Raises Refused, noted for the guard."""
+        """The answer to one uploaded image (PNG or JPEG), or its refusal, noted for the guard.
+
+        Returned, not raised: BentoML calls this in a thread, and an exception that crosses from one
+        thread to another keeps every frame it passed, with the image in it, until the collector comes.
+        """
         try:
             pixels = self.from_image(decode(image))
         except Refused as refused:
-            raise note(refused) from None
+            return Answer(b"", "", note(refused).status)
         except MemoryError:
-            raise note(_no_memory()) from None
+            return Answer(b"", "", note(_no_memory()).status)
         return self.answer(self.probabilities(pixels[np.newaxis])[0])
 
-    def read_instances(self, body: bytes) -> Floats:
-        """A batch body as float32 [N, *shape]. Raises Refused, noted for the guard."""
+    def read_instances(self, body: bytes) -> Floats | Refused:
+        """A batch body as float32 [N, *shape], or why it is none. Returned for the same reason."""
         try:
             return parse(body, self.from_rows)
         except Refused as refused:
-            raise note(refused) from None
+            return refused.bare()
         except MemoryError:
-            raise note(_no_memory()) from None
+            return _no_memory()
 
     def probabilities(self, batch: Floats) -> Floats:
         """float32 [N, classes], each row summing to 1, for float32 [N, *shape]."""
