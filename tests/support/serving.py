@@ -81,11 +81,16 @@ def digit(number: int) -> NDArray[np.uint8]:
     return np.round(digits.images[index] * (255 / 16)).astype(np.uint8)
 
 
-def picture(number: int = 0, *, format: str = "PNG", scale: int = 16) -> bytes:
+def classify(pixels: NDArray[np.float32]) -> str:
+    """The label that the linear model gives to [1, 8, 8]."""
+    return str(int((np.append(pixels.reshape(-1), 1) @ _solution()).argmax()))
+
+
+def picture(number: int = 0, *, format: str = "PNG", scale: int = 16, **options: Any) -> bytes:
     """A scan of this digit as an image file, each source pixel `scale` pixels a side."""
     buffer = io.BytesIO()
     levels = np.kron(digit(number), np.ones((scale, scale), dtype=np.uint8))
-    Image.fromarray(levels).save(buffer, format=format)
+    Image.fromarray(levels).save(buffer, format=format, **options)
     return buffer.getvalue()
 
 
