@@ -63,6 +63,7 @@ class Rounds:
 
     def __post_init__(self) -> None:
         self.witness = recovery.Witness(self.checkout)
+        self.status = self.checkout.json("status")
 
     def one(self, number: int) -> None:
         operation, words = self._operation()
@@ -78,6 +79,7 @@ class Rounds:
             assert process.returncode == 0, words
             if operation == "down":
                 self.checkout.run("up")
+            self.status = self.checkout.json("status")
             self.witness.keep()
             return
         self.killed[role] += 1
@@ -115,7 +117,7 @@ class Rounds:
         began = time.monotonic()
         self.checkout.run("up")
         self.longest_s = max(self.longest_s, time.monotonic() - began)
-        recovery.whole(self.checkout)
+        self.status = recovery.whole(self.checkout)
         kept = {process.pid for process in recovery.of_checkout(self.checkout)}
         left = [process for process in self.seen if process.is_running() and process.pid not in kept]
         assert not left, [process.cmdline() for process in left]
@@ -125,7 +127,7 @@ class Rounds:
     # --- operations
 
     def _operation(self) -> tuple[str, list[str]]:
-        status = self.checkout.json("status")
+        status = self.status
         shares = {region["name"]: self._share(region) for region in status["regions"]}
         choices = ["up", "up after a power cut"]
         low = [region for region in REGIONS if shares[region] < LADDER[-1]]
