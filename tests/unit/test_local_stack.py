@@ -75,7 +75,7 @@ def test_the_bucket_is_started_locked_adopted_and_comes_back_with_its_records(st
 
 def test_a_route_without_a_gateway_is_refused(stack: LocalStack) -> None:
     with pytest.raises(Unavailable) as caught:
-        stack.set_route("digits", "local-a", CELL, intent=0)
+        stack.set_route("digits", "local-a", CELL, intent=0, recorded=lambda: None)
     assert caught.value.code == "route.gateway_silent"
     stack.remove_route("digits", "local-a")  # there is nothing to forget
 

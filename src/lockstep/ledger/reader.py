@@ -21,6 +21,7 @@ from lockstep.table import SLOTS, Cell, Slot, Table, at, release_in
 if TYPE_CHECKING:
     from lockstep.audit.local import LocalAudit
     from lockstep.audit.note import Head
+    from lockstep.audit.record import Record
     from lockstep.audit.state import State
     from lockstep.gate.decision import Decision
     from lockstep.gate.opa import Opa
@@ -73,6 +74,11 @@ class Reader:
     def head(self) -> Head | None:
         audit = self.audit()
         return None if audit is None else audit.log.head()
+
+    def pending(self) -> Record | None:
+        """The verified record beyond the newest head, if a writer died after writing it."""
+        audit = self.audit()
+        return None if audit is None else audit.log.pending()
 
     def size(self) -> int:
         head = self.head()

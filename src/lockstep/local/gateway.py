@@ -113,15 +113,28 @@ def remove_backend(folder: Path, name: str) -> None:
         _write_clusters(folder, backends)
 
 
-def set_route(folder: Path, admin_port: int, route: Json, *, deadline_s: float = DEADLINE_S) -> str:
+def set_route(
+    folder: Path,
+    admin_port: int,
+    route: Json,
+    *,
+    deadline_s: float = DEADLINE_S,
+    before: Callable[[], None] = lambda: None,
+) -> str:
     """Put one HTTPRoute in force, in place of the one of its name; the version in force.
 
+    before: called when nobody else can write to this gateway any more; what it raises stops the change.
     Open connections and requests under way are not touched. Raises LockstepError `route.rejected`,
     `route.no_backend`, DeadlineExceeded `route.not_in_force`, Unavailable `route.gateway_silent`; the
     former route then stays, or is back.
     """
     name = str(route["metadata"]["name"])
-    return _change_routes(folder, admin_port, lambda routes: {**routes, name: route}, deadline_s)
+
+    def with_it(routes: dict[str, Json]) -> dict[str, Json]:
+        before()
+        return {**routes, name: route}
+
+    return _change_routes(folder, admin_port, with_it, deadline_s)
 
 
 def remove_route(folder: Path, admin_port: int, name: str, *, deadline_s: float = DEADLINE_S) -> str:

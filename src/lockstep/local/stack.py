@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -204,8 +205,13 @@ class LocalStack:
     def gateway_folder(self, region: str) -> Path:
         return self.run / "gateways" / region
 
-    def set_route(self, model: str, region: str, cell: Cell, *, intent: int) -> None:
-        """Put a cell in force in the region's Envoy; returns when it is. The caller has the record."""
+    def set_route(
+        self, model: str, region: str, cell: Cell, *, intent: int, recorded: Callable[[], None]
+    ) -> None:
+        """Put a cell in force in the region's Envoy; returns when it is.
+
+        recorded: raises unless the record says so; asked while the gateway is locked, before it is written.
+        """
         from lockstep.local.gateway import set_route
         from lockstep.local.httproute import http_route
 
@@ -216,7 +222,8 @@ class LocalStack:
                 code="route.gateway_silent",
                 remedy="run `./lockstep up`, which starts it",
             )
-        set_route(self.gateway_folder(region), admin, http_route(model, region, cell, intent=intent))
+        route = http_route(model, region, cell, intent=intent)
+        set_route(self.gateway_folder(region), admin, route, before=recorded)
 
     def remove_route(self, model: str, region: str) -> None:
         from lockstep.local.gateway import forget_route, remove_route
