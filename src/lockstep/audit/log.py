@@ -5,13 +5,15 @@ Reading finds the newest head in a handful of requests, whatever the size of the
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from lockstep.audit import append as writing
 from lockstep.audit.bucket import Bucket, LostRace, Version, to_text
-from lockstep.audit.heads import newest_head, sole_version
+from lockstep.audit.clock import refuse_behind
+from lockstep.audit.heads import newest_head, require_continued, sole_version
 from lockstep.audit.layout import MAX_SIZE, head_key, record_key
 from lockstep.audit.merkle import EMPTY_ROOT, Tiles, leaf_hash, root_from_path
 from lockstep.audit.note import Head, NoteKey
@@ -26,7 +28,7 @@ class Log:
     """One stack's audit log in one bucket.
 
     origin: the log's name, `lockstep/<stack>`; signer_record and signer_log: needed to append, None to
-    read; log_keys: whose heads are believed; hint: a size seen earlier, which only saves requests.
+    read; log_keys: whose heads are believed; kept: heads seen earlier, which the log must go on from.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class Log:
         trust: Trust,
         log_keys: Sequence[NoteKey] | NoteKey,
         *,
-        hint: int = 0,
+        kept: Sequence[Head] = (),
     ) -> None:
         self.bucket = bucket
         self.origin = origin
@@ -46,31 +48,32 @@ class Log:
         self.log_keys = (log_keys,) if isinstance(log_keys, NoteKey) else tuple(log_keys)
         self._signer_record = signer_record
         self._signer_log = signer_log
-        self._hint = hint
+        self._kept = tuple(kept)
         self._head: Head | None = None
         self._tiles: Tiles | None = None
+        self._own: Record | None = None
 
     def head(self) -> Head:
         """The newest head, verified and read again on every call; a log without records has size 0.
 
-        Raises IntegrityError when the newest head is hidden, forged or not consistent with an earlier one
-        that this object has seen; Unavailable when the bucket does not answer.
+        Raises IntegrityError when the newest head is hidden or forged, or does not go on from those seen
+        earlier, by this object or before it (`kept`); Unavailable when the bucket does not answer.
         """
-        found = newest_head(self.bucket, self.log_keys, self.origin, self._hint)
+        hint = max((kept.size for kept in self._kept), default=0)
+        found = newest_head(self.bucket, self.log_keys, self.origin, hint)
         head = found or Head(self.origin, 0, EMPTY_ROOT.hex())
-        before = self._head
-        if before is not None and (
-            head.size < before.size or (head.size == before.size and head.root != before.root)
-        ):
-            raise IntegrityError(
-                f"the log went from {before} to {head}",
-                code="audit.head_inconsistent",
-                remedy=f"heads were removed or forged; run `./lockstep audit verify --head {before}`",
-            )
-        if before is None or head.size != before.size:
-            self._tiles = Tiles(head.size, self.bucket.get)
-        self._head, self._hint = head, head.size
+        tiles = self._tiles
+        if tiles is None or tiles.size != head.size:
+            tiles = Tiles(head.size, self.bucket.get)
+        for before in self._kept:
+            require_continued(before, head, tiles)
+        self._head, self._tiles, self._kept = head, tiles, (head,)
         return head
+
+    @property
+    def seen(self) -> Head | None:
+        """The newest head that this object has read or written; asks nobody."""
+        return self._head
 
     def _known(self) -> tuple[Head, Tiles]:
         head = self._head or self.head()
@@ -155,17 +158,29 @@ class Log:
 
         draft: from `record.draft` or `drafts`; expect_size: the size of that head; now: the time of the
         record; retention: how long nobody can delete it. A record that a dead writer left is completed
-        first. Raises LostRace `audit.stale_head` when the log is not (or no longer) of that size.
+        first. Raises LostRace `audit.stale_head` when the log is not (or no longer) of that size,
+        LockstepError `audit.clock_behind` when its newest record is from later than `now`.
         """
         signers = self._signers()
         head = self.settle(now=now, retention=retention)
         if head.size != expect_size:
             raise LostRace(f"the log has {head.size} records, the decision was made at {expect_size}")
+        refuse_behind(self._newest_readable(), now)
         leaf = self._seal(draft, expect_size, now, signers[0])
         record = open_record(leaf, expect_size, self.origin, self.trust)
         writing.put_record(self.bucket, record_key(expect_size), leaf, now + retention)
         self._cover(leaf, now + retention)
+        self._own = record
         return record
+
+    def _newest_readable(self) -> Record | None:
+        """The newest record that is one: garbage that a head covers has no time, verification names it."""
+        for index in range(self._known()[0].size - 1, -1, -1):
+            if self._own is not None and self._own.index == index:
+                return self._own
+            with contextlib.suppress(IntegrityError):
+                return self.read(index)
+        return None
 
     def settle(self, *, now: datetime, retention: timedelta) -> Head:
         """Complete what a dead writer left, if anything, and return the newest head.
@@ -223,6 +238,6 @@ class Log:
         root = writing.put_tiles(self.bucket, tiles, head, leaf_hash(leaf), retain_until)
         key = NoteKey(self.origin, signer.public_raw)
         grown = writing.put_head(self.bucket, head.size + 1, root, key, signer.sign_bytes, retain_until)
-        self._head, self._hint = grown, grown.size
+        self._head, self._kept = grown, (grown,)
         self._tiles = Tiles(grown.size, self.bucket.get)
         return grown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-INFORMATION = frozenset({"audit.pending", "audit.lock_ended"})
+INFORMATION = frozenset({"audit.pending", "audit.lock_ended", "audit.written_apart"})
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,7 +29,11 @@ HASH_BYTES = 32
 
 @dataclass
 class Survey:
-    """objects: key -> its versions, newest first; heads: size -> the head, where it verifies."""
+    """objects: key -> its versions, newest first; heads: size -> the head, where it verifies.
+
+    Sizes and indexes are those of names that are there: a head of a size that no log can have must not make
+    a reader count up to it.
+    """
 
     objects: dict[str, list[Version]]
     heads: dict[int, Head] = field(default_factory=dict)
@@ -48,10 +53,17 @@ class Survey:
     def head_name(self, size: int) -> str | None:
         return head_key(size) if head_key(size) in self.objects else None
 
+    def records(self) -> list[int]:
+        """The indexes below the size under which something was written, in order."""
+        return [index for index in self._indexes() if index < self.size and self.original(record_key(index))]
+
     def records_beyond(self) -> list[int]:
         """The indexes of the records that no good head covers."""
+        return [index for index in self._indexes() if index >= self.size]
+
+    def _indexes(self) -> list[int]:
         numbers = (number_of(key) for key in self.objects if key.startswith(RECORD_PREFIX))
-        return sorted(number for number in numbers if number is not None and number >= self.size)
+        return sorted(number for number in numbers if number is not None)
 
     def tile_entry(self, bucket: Bucket, index: int) -> bytes | None:
         """The leaf hash of a record as the widest tile over it has it; None without such a tile."""
@@ -68,13 +80,15 @@ class Survey:
         entry = self._tile[1][start : start + HASH_BYTES]
         return entry if len(entry) == HASH_BYTES else None
 
-    def report_unexpected(self, tiles: set[str], findings: Findings) -> None:
-        """Step (0): names that are none, and tiles that no log of this size has."""
+    def report_unexpected(self, tiles: set[str] | None, findings: Findings) -> None:
+        """Step (0): names that are none, and tiles that no log of this size has (None: it cannot be said)."""
         for key in self.objects:
-            numbered = number_of(key)
-            expected = key in tiles if key.startswith(TILE_PREFIX) and tile_of(key) else numbered is not None
+            if key.startswith(TILE_PREFIX) and tile_of(key):
+                expected = tiles is None or key in tiles
+            else:
+                expected = number_of(key) is not None
             if not expected or key == head_key(0):
-                findings.add("audit.foreign_object", f"{key} is no object of this log", key=key)
+                findings.add("audit.foreign_object", f"{key!r} is no object of this log", key=key)
 
 
 def take_survey(
@@ -89,7 +103,8 @@ def take_survey(
         _check_versions(key, objects[key], findings)  # (1)
     _open_heads(bucket, origin, log_keys, survey, findings)  # (3)
     for key in sorted(objects):
-        _check_lock(bucket, survey, key, now, findings)  # (2)
+        for version in objects[key]:
+            _check_lock(bucket, survey, version, now, findings)  # (2)
     return survey
 
 
@@ -104,18 +119,20 @@ def _check_versions(key: str, versions: list[Version], findings: Findings) -> No
         findings.add("audit.shadow_version", message, index=index, key=key)
 
 
-def _check_lock(bucket: Bucket, survey: Survey, key: str, now: datetime, findings: Findings) -> None:
-    version = survey.original(key)
-    number = number_of(key)
+def _check_lock(bucket: Bucket, survey: Survey, version: Version, now: datetime, findings: Findings) -> None:
+    """One version's own lock. What was written over an object needs one too: it is evidence."""
+    key, number = version.key, number_of(version.key)
+    original = version == survey.original(key)
     pending = {record_key(survey.size), *(tile_key(*tile) for tile in tiles_of(survey.size + 1))}
-    if version is None or key in pending:
+    if version.delete_marker or (original and key in pending):
         return
     found = bucket.head(key, version.version_id)
     index = number if key.startswith(RECORD_PREFIX) else None
+    name = key if original else f"version {version.version_id} of {key}"
     if found is None or found.mode != COMPLIANCE or found.retain_until is None:
-        findings.add("audit.unlocked", f"{key} has no COMPLIANCE lock", index=index, key=key)
+        findings.add("audit.unlocked", f"{name} has no COMPLIANCE lock", index=index, key=key)
     elif found.retain_until <= now:
-        message = f"the lock of {key} ended at {found.retain_until:%Y-%m-%d %H:%M:%S} UTC"
+        message = f"the lock of {name} ended at {found.retain_until:%Y-%m-%d %H:%M:%S} UTC"
         findings.add("audit.lock_ended", message, index=index, key=key)
 
 
@@ -148,6 +165,15 @@ def _report_heads(survey: Survey, refused: list[tuple[str, IntegrityError]], fin
         refused = refused[-1:]
     for key, error in refused:
         findings.add(error.code, f"{key}: {error.message}", key=key)
-    for size in range(1, survey.size):
-        if survey.original(head_key(size)) is None:
-            findings.add("audit.head_missing", f"{head_key(size)} is gone", key=head_key(size))
+    _report_gaps(survey, findings)
+
+
+def _report_gaps(survey: Survey, findings: Findings) -> None:
+    """Heads that are gone below the newest, a whole gap at a time."""
+    written = (key for key in survey.objects if key.startswith(HEAD_PREFIX) and survey.original(key))
+    sizes = sorted(size for size in map(number_of, written) if size and size <= survey.size)
+    for before, after in itertools.pairwise([0, *sizes]):
+        first, last = before + 1, after - 1
+        if first <= last:
+            names = head_key(first) + (f" to {head_key(last)} are" if first < last else " is")
+            findings.add("audit.head_missing", f"{names} gone", key=head_key(first))

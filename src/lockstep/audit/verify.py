@@ -8,12 +8,13 @@ tail: give a head that was kept elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from lockstep.audit import history
 from lockstep.audit.bucket import Bucket
+from lockstep.audit.clock import Clock
 from lockstep.audit.layout import record_key
 from lockstep.audit.note import Head, NoteKey
 from lockstep.audit.problem import Findings, Report
@@ -33,40 +34,41 @@ def verify(
     log_keys: Sequence[NoteKey],
     *,
     head: Head | None = None,
+    kept: Sequence[Head] = (),
     history_dir: Path | None = None,
     now: datetime,
     progress: Progress | None = None,
 ) -> Report:
     """Verify a whole log and say everything that is wrong with it, each problem naming its object.
 
-    head: one kept elsewhere, which the log must contain; history_dir: Pulumi's history files to compare
-    with what the records list; now: for locks that have ended; progress: called with (done, of).
+    head: one kept elsewhere, which the log must contain; kept: more of them, which this machine kept;
+    history_dir: Pulumi's history files to compare with what the records list; now: for locks that have
+    ended; progress: called with (done, of).
     Raises Unavailable when the bucket cannot be read; what is wrong in it is never raised but reported.
 
     (0) list every version of every key; a key must be the one name of a record, head or tile
     (1) one version and no delete marker for each key
-    (2) each object is locked in COMPLIANCE mode (what a dead writer left beyond the head is not yet)
+    (2) each version is locked in COMPLIANCE mode (what a dead writer left beyond the head is not yet)
     (3) each head has a good signature of a log key, the right origin, and the size of its name
     (4) each record up to the newest head is there, and its bytes give the root of every head
     (5) each record is canonical, signed by a deployer, and says its own index and origin
     (6) each tile that an append of any size wrote is there and follows from the records
     (7) beyond the newest head: nothing, or one verified record that the next writer completes
-    (8) the head kept elsewhere is one of this log's
-    (9) each outcome closes the open intent and carries what the records before it yield
+    (8) each head kept elsewhere is one of this log's
+    (9) each outcome closes the open intent and carries what the records before it yield; no record is older
+        than the one before it
     (10) each history file that a record lists is there with the same bytes
     """
     findings = Findings()
     survey = take_survey(bucket, origin, log_keys, now, findings)  # (0) (1) (2) (3)
     if survey.size == 0 and survey.heads_found:
         return Report(0, Recomputed().root().hex(), tuple(findings.problems), tuple(findings.notes))
-    walk = _Walk(bucket, origin, trust, survey, findings)
-    for index in range(survey.size):
-        walk.record(index)  # (4) (5) (6) (9)
-        if progress is not None:
-            progress(index + 1, survey.size)
+    given = [*kept] if head is None else [head, *kept]
+    walk = _Walk(bucket, origin, trust, survey, findings, {one.size for one in given})
+    walk.records(progress)  # (4) (5) (6) (9)
     walk.beyond()  # (7)
-    if head is not None:
-        walk.compare(head)  # (8)
+    for one in given:
+        walk.compare(one)  # (8)
     survey.report_unexpected(walk.tiles_seen, findings)
     if history_dir is not None:
         _compare_history(walk.story, history_dir, findings)  # (10)
@@ -78,29 +80,62 @@ class _Walk:
     """One pass over the records, from the first to what lies beyond the newest head."""
 
     def __init__(
-        self, bucket: Bucket, origin: str, trust: RecordTrust, survey: Survey, findings: Findings
+        self,
+        bucket: Bucket,
+        origin: str,
+        trust: RecordTrust,
+        survey: Survey,
+        findings: Findings,
+        wanted: Collection[int] = (),
     ) -> None:
         self._bucket = bucket
         self._origin = origin
         self._trust = trust
         self._survey = survey
         self._findings = findings
-        self._tree = Recomputed()
-        self._roots: dict[int, str] = {0: self._tree.root().hex()}
+        self._wanted = wanted
+        self._tree: Recomputed | None = Recomputed()
+        self._roots: dict[int, str] = {0: Recomputed().root().hex()}
+        self._clock = Clock(findings)
         self.story = Story(findings)
-        self.tiles_seen: set[str] = set()
+        self.tiles_seen: set[str] | None = set()
 
-    def record(self, index: int) -> None:
-        """Steps (4), (5), (6) and (9) for one record."""
+    def records(self, progress: Progress | None) -> None:
+        """Steps (4), (5), (6) and (9): every record up to the newest head, and every gap among them."""
+        following = 0
+        for index in [*self._survey.records(), self._survey.size]:
+            while following < index:
+                following = self._gap(following, index)
+            if index < self._survey.size:
+                self._record(index)
+                following = index + 1
+                if progress is not None:
+                    progress(following, self._survey.size)
+        self._clock.close()
+
+    def _gap(self, first: int, after: int) -> int:
+        """Records that are gone: one whose leaf hash a tile still has, or else all up to `after`, whose bytes
+        nothing here tells any more. Returns the index to go on from."""
+        committed = self._committed(first)
+        last = after - 1 if committed is None else first
+        names = (
+            f"record {first} ({record_key(first)}) is" if first == last else f"records {first} to {last} are"
+        )
+        message = f"{names} gone"
+        self._findings.add("audit.record_missing", message, index=first, key=record_key(first))
+        self.story.add(first, None)
+        if committed is None:
+            self._tree = self.tiles_seen = None
+        else:
+            self._grow(committed, first)
+        return last + 1
+
+    def _record(self, index: int) -> None:
         key = record_key(index)
         data = self._read(key)
         committed = self._committed(index)
         found = leaf(data) if data is not None else None
-        if data is None:
-            self._findings.add(
-                "audit.record_missing", f"record {index} ({key}) is gone", index=index, key=key
-            )
-        elif committed is not None and found != committed and self._fits(committed, index):
+        if committed is not None and found not in (None, committed) and self._fits(committed, index):
             self._findings.add(
                 "audit.changed_byte",
                 f"record {index} ({key}) is not the record that was signed over: its bytes were changed",
@@ -108,8 +143,16 @@ class _Walk:
                 key=key,
             )
             found, data = committed, None
-        self._grow(found or committed or leaf(b""), index)
-        self.story.add(index, self._open(index, data) if data is not None else None)
+        if found is None and committed is None:
+            self._tree = self.tiles_seen = None
+        self._grow(found or committed or b"", index)
+        self._tell(index, self._open(index, data) if data is not None else None)
+
+    def _tell(self, index: int, record: Record | None) -> None:
+        version = self._survey.original(record_key(index))
+        if record is not None and version is not None:
+            self._clock.add(record, version.key, version.written)
+        self.story.add(index, record)
 
     def _committed(self, index: int) -> bytes | None:
         """The leaf hash of a record as its tile has it, to tell a changed record from a changed head."""
@@ -118,7 +161,7 @@ class _Walk:
     def _fits(self, committed: bytes, index: int) -> bool:
         """Whether the heads were signed over this leaf hash rather than over what lies there now."""
         head = self._survey.heads.get(index + 1)
-        return head is None or self._tree.root_with(committed).hex() == head.root
+        return head is None or self._tree is None or self._tree.root_with(committed).hex() == head.root
 
     def _read(self, key: str) -> bytes | None:
         version = self._survey.original(key)
@@ -131,18 +174,23 @@ class _Walk:
             return None
 
     def _grow(self, leaf_hash: bytes, index: int) -> None:
+        """Step (6) and the heads of step (4); nothing once a leaf is unknown: no later root can be known."""
+        if self._tree is None or self.tiles_seen is None:
+            return
         for key, expected in self._tree.add(leaf_hash):
             self.tiles_seen.add(key)
             if self._read(key) != expected:
                 there = "does not follow from the records" if self._survey.original(key) else "is gone"
                 self._findings.add("audit.tile_wrong", f"{key} {there}", index=index, key=key)
         size = self._tree.size
-        self._roots[size] = self._tree.root().hex()
         head = self._survey.heads.get(size)
-        if head is not None and head.root != self._roots[size]:
+        if head is None and size not in self._wanted:
+            return
+        root = self._roots[size] = self._tree.root().hex()
+        if head is not None and head.root != root:
             self._findings.add(
                 "audit.head_inconsistent",
-                f"{head.size} records give the root {self._roots[size][:16]}..., "
+                f"{head.size} records give the root {root[:16]}..., "
                 f"the head of that size was signed over {head.root[:16]}...",
                 index=index,
                 key=self._survey.head_name(size),
@@ -163,14 +211,17 @@ class _Walk:
             key = record_key(index)
             first = index == self._survey.size
             data = self._read(key)
-            if first and data is not None and self._open(index, data) is not None:
+            record = self._open(index, data) if first and data is not None else None
+            if record is not None and data is not None:
+                self._tell(index, record)
                 self._findings.add(
                     "audit.pending",
                     f"record {index} is written and not yet covered by a head; the next writer completes it",
                     index=index,
                     key=key,
                 )
-                self.tiles_seen |= {name for name, _ in self._tree.add(leaf(data))}
+                if self._tree is not None and self.tiles_seen is not None:
+                    self.tiles_seen |= {name for name, _ in self._tree.add(leaf(data))}
             elif not first:
                 self._findings.add(
                     "audit.pending_many",
@@ -190,7 +241,10 @@ class _Walk:
                 index=self._survey.size,
                 key=record_key(self._survey.size),
             )
-        elif self._roots[head.size] != head.root:
+            return
+        signed = self._survey.heads.get(head.size)
+        root = self._roots.get(head.size, signed.root if signed else head.root)
+        if root != head.root:
             self._findings.add(
                 "audit.head_inconsistent",
                 f"the first {head.size} records are not those of the given head: this is another history",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +14,9 @@ import click
 from lockstep.audit import export as exporting
 from lockstep.audit.bucket import Bucket
 from lockstep.audit.head_option import read_head
+from lockstep.audit.kept import kept_heads
 from lockstep.audit.local import LocalAudit, keys_of_log, open_local
-from lockstep.audit.note import Head
+from lockstep.audit.note import Head, NoteKey
 from lockstep.audit.problem import Problem, Report
 from lockstep.audit.record import Record
 from lockstep.audit.show import page
@@ -113,6 +114,7 @@ def verify_command(
         trust,
         log_keys,
         head=read_head(head_text, log_keys, origin_of(stack)) if head_text else None,
+        kept=_kept(folder, stack, paths, log_keys),
         history_dir=_history_dir(history_text, stack, paths),
         now=datetime.now(UTC),
         progress=_progress(),
@@ -122,6 +124,14 @@ def verify_command(
     emit(output, "audit.verify", report.as_json(), lambda: _report_text(report, bucket, head_text))
     if not report.ok:
         sys.exit(1)
+
+
+def _kept(folder: Path | None, stack: str, paths: Paths, log_keys: Sequence[NoteKey]) -> tuple[Head, ...]:
+    """The heads that came along: an export's own checkpoint, or what this machine kept outside the bucket."""
+    if folder is None:
+        return kept_heads(paths, stack, origin_of(stack))
+    path = folder / "checkpoint"
+    return (read_head(str(path), log_keys, origin_of(stack)),) if path.exists() else ()
 
 
 def _live_problems(stack: str, paths: Paths) -> tuple[Problem, ...]:
