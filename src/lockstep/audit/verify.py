@@ -9,18 +9,24 @@ tail: give a head that was kept elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from lockstep.audit import history
-from lockstep.audit.bucket import Bucket
-from lockstep.audit.layout import record_key
+from lockstep.audit.about import Renewed, renewed_of
+from lockstep.audit.batches import Batches, of_one_batch
+from lockstep.audit.beginning import Beginning, find_beginning, judge_pruning, note_beginning
+from lockstep.audit.bucket import Bucket, from_text
+from lockstep.audit.layout import MAX_RECORD_BYTES, head_key, record_key, tile_of
+from lockstep.audit.locks import judge_renewal, note_ends
 from lockstep.audit.note import Head, NoteKey
 from lockstep.audit.problem import Findings, Report
-from lockstep.audit.recompute import Recomputed, leaf
+from lockstep.audit.recompute import Recomputed, digests, leaf
 from lockstep.audit.record import Record, RecordTrust, open_record
 from lockstep.audit.story import Story
 from lockstep.audit.survey import Survey, take_survey
+from lockstep.audit.uncounted import Uncounted
 from lockstep.errors import IntegrityError
 
 Progress = Callable[[int, int], None]
@@ -47,69 +53,139 @@ def verify(
     (1) one version and no delete marker for each key
     (2) each object is locked in COMPLIANCE mode (what a dead writer left beyond the head is not yet)
     (3) each head has a good signature of a log key, the right origin, and the size of its name
-    (4) each record up to the newest head is there, and its bytes give the root of every head
-    (5) each record is canonical, signed by a deployer, and says its own index and origin
-    (6) each tile that an append of any size wrote is there and follows from the records
-    (7) beyond the newest head: nothing, or one verified record that the next writer completes
+    (4) each record up to the newest head is there, and its bytes give the root of every head; those that a
+        `pruned` record says were deleted may be gone, their tiles may not
+    (5) each record is canonical, signed by a deployer, and says its own index and origin; one that is not
+        is named, with its bytes' digest, by a `void` record
+    (6) each tile that an append of any size wrote is there and follows from the records; each size has its
+        head, but for those inside a batch of records that got one head together
+    (7) beyond the newest head: nothing, or what the next writer completes: one verified record, or
+        verified records of one batch in a row
     (8) the head kept elsewhere is one of this log's
     (9) each outcome closes the open intent and carries what the records before it yield
     (10) each history file that a record lists is there with the same bytes
+    (11) each lock lasts as long as the newest `renewed` record says
     """
     findings = Findings()
     survey = take_survey(bucket, origin, log_keys, now, findings)  # (0) (1) (2) (3)
     if survey.size == 0 and survey.heads_found:
         return Report(0, Recomputed().root().hex(), tuple(findings.problems), tuple(findings.notes))
-    walk = _Walk(bucket, origin, trust, survey, findings)
+    beginning = find_beginning(bucket, origin, trust, survey)
+    walk = _Walk(bucket, origin, trust, survey, beginning, findings)
     for index in range(survey.size):
         walk.record(index)  # (4) (5) (6) (9)
         if progress is not None:
             progress(index + 1, survey.size)
+    walk.close()  # (5) (6)
     walk.beyond()  # (7)
     if head is not None:
         walk.compare(head)  # (8)
     survey.report_unexpected(walk.tiles_seen, findings)
     if history_dir is not None:
         _compare_history(walk.story, history_dir, findings)  # (10)
+    judge_renewal(survey.ends, walk.renewed, findings)  # (11)
+    note_ends(survey.ends, survey.size, walk.newest_time, now, findings)
     newest = survey.heads[survey.size].root if survey.size else Recomputed().root().hex()
-    return Report(survey.size, newest, tuple(findings.problems), tuple(findings.notes))
+    problems, notes = tuple(findings.problems), tuple(findings.notes)
+    return Report(survey.size, newest, problems, notes, beginning.size)
+
+
+@dataclass(frozen=True)
+class _Object:
+    """What lies at the place of a record. data: None when there is more of it than a record may have."""
+
+    leaf: bytes
+    digest: str
+    data: bytes | None
 
 
 class _Walk:
     """One pass over the records, from the first to what lies beyond the newest head."""
 
     def __init__(
-        self, bucket: Bucket, origin: str, trust: RecordTrust, survey: Survey, findings: Findings
+        self,
+        bucket: Bucket,
+        origin: str,
+        trust: RecordTrust,
+        survey: Survey,
+        beginning: Beginning,
+        findings: Findings,
     ) -> None:
         self._bucket = bucket
         self._origin = origin
         self._trust = trust
         self._survey = survey
         self._findings = findings
+        self._beginning = beginning
         self._tree = Recomputed()
         self._roots: dict[int, str] = {0: self._tree.root().hex()}
-        self.story = Story(findings)
+        self._due: dict[tuple[int, int], str] = {}
+        self._batches = Batches(findings)
+        self.story = Story(findings, beginning.size)
+        self._uncounted = Uncounted(findings, self.story.excuse)
         self.tiles_seen: set[str] = set()
+        self.renewed: Renewed | None = None
+        self.newest_time: datetime | None = None
 
     def record(self, index: int) -> None:
         """Steps (4), (5), (6) and (9) for one record."""
         key = record_key(index)
-        data = self._read(key)
+        found = self._object(key)
         committed = self._committed(index)
-        found = leaf(data) if data is not None else None
-        if data is None:
+        record = None
+        pruned = found is None and committed is not None and index < self._beginning.size
+        if pruned:
+            pass
+        elif found is None:
             self._findings.add(
                 "audit.record_missing", f"record {index} ({key}) is gone", index=index, key=key
             )
-        elif committed is not None and found != committed and self._fits(committed, index):
+            self._uncounted.lose(index)
+        elif committed is not None and found.leaf != committed and self._fits(committed, index):
             self._findings.add(
-                "audit.changed_byte",
+                "audit.changed_byte" if found.data is not None else "audit.object_too_large",
                 f"record {index} ({key}) is not the record that was signed over: its bytes were changed",
                 index=index,
                 key=key,
             )
-            found, data = committed, None
-        self._grow(found or committed or leaf(b""), index)
-        self.story.add(index, self._open(index, data) if data is not None else None)
+            self._uncounted.lose(index)
+            found = None
+        else:
+            record = self._open(found, index)
+        self._grow(found.leaf if found else committed or leaf(b""), index)
+        if index >= self._beginning.size:
+            self._tell(index, record)
+
+    def _tell(self, index: int, record: Record | None) -> None:
+        """What a record says, about the fleet and about the log."""
+        self._batches.add(index, record)
+        self.story.add(index, record)
+        if record is not None:
+            self._uncounted.judge(record)
+            judge_pruning(record, self._roots, self._findings)
+            self.renewed = renewed_of(record) or self.renewed
+            self.newest_time = from_text(record.time)
+
+    def close(self) -> None:
+        """What only the whole log can tell: what no void names, and heads that no batch explains."""
+        self._uncounted.report()
+        for size in self._survey.heads_gone():
+            if size >= self._beginning.size and not self._batches.inside(size):
+                self._findings.add("audit.head_missing", f"{head_key(size)} is gone", key=head_key(size))
+        note_beginning(self._beginning, self._survey, self._findings)
+
+    def _object(self, key: str) -> _Object | None:
+        version = self._survey.original(key)
+        if version is None:
+            return None
+        try:
+            if version.size > MAX_RECORD_BYTES:
+                return _Object(*digests(self._bucket.chunks(key, version.version_id)), None)
+            data = self._bucket.get(key, version.version_id)
+        except IntegrityError as error:
+            self._findings.add(error.code, error.message, key=key)
+            return None
+        return _Object(*digests([data]), data)
 
     def _committed(self, index: int) -> bytes | None:
         """The leaf hash of a record as its tile has it, to tell a changed record from a changed head."""
@@ -132,12 +208,13 @@ class _Walk:
 
     def _grow(self, leaf_hash: bytes, index: int) -> None:
         for key, expected in self._tree.add(leaf_hash):
-            self.tiles_seen.add(key)
-            if self._read(key) != expected:
-                there = "does not follow from the records" if self._survey.original(key) else "is gone"
-                self._findings.add("audit.tile_wrong", f"{key} {there}", index=index, key=key)
+            self._tile(key, expected, index)
         size = self._tree.size
         self._roots[size] = self._tree.root().hex()
+        if self._survey.original(head_key(size)) is not None:
+            for key in self._due.values():
+                self._findings.add("audit.tile_wrong", f"{key} is gone", index=index, key=key)
+            self._due.clear()
         head = self._survey.heads.get(size)
         if head is not None and head.root != self._roots[size]:
             self._findings.add(
@@ -148,36 +225,74 @@ class _Walk:
                 key=self._survey.head_name(size),
             )
 
-    def _open(self, index: int, data: bytes) -> Record | None:
-        key = record_key(index)
+    def _tile(self, key: str, expected: bytes, index: int) -> None:
+        """Step (6): a tile that is there is right; one that is not was due if no wider one came before the
+        next head."""
+        self.tiles_seen.add(key)
+        level, place, _ = tile_of(key) or (0, 0, 0)
+        self._due.pop((level, place), None)
+        if self._survey.original(key) is None:
+            self._due[level, place] = key
+        elif self._read(key) != expected:
+            message = f"{key} does not follow from the records"
+            self._findings.add("audit.tile_wrong", message, index=index, key=key)
+
+    def _open(self, found: _Object, index: int) -> Record | None:
+        """The record that verifies; what does not is held until a void names it."""
         try:
-            return open_record(data, index, self._origin, self._trust)
+            return self._opened(found, index)
         except IntegrityError as error:
             code = "audit.wrong_key" if error.code.startswith("evidence.") else error.code
-            self._findings.add(code, f"record {index}: {error.message}", index=index, key=key)
+            self._uncounted.hold(index, found.digest, code, error.message)
             return None
+
+    def _opened(self, found: _Object, index: int) -> Record:
+        if found.data is None:
+            raise IntegrityError(
+                f"it has more than {MAX_RECORD_BYTES} bytes, which no record has",
+                code="audit.object_too_large",
+            )
+        return open_record(found.data, index, self._origin, self._trust)
 
     def beyond(self) -> None:
         """Step (7)."""
+        before: Record | None = None
         for index in self._survey.records_beyond():
-            key = record_key(index)
+            record = self._beyond(index)
             first = index == self._survey.size
-            data = self._read(key)
-            if first and data is not None and self._open(index, data) is not None:
+            follows = before is not None and before.index == index - 1 and record is not None
+            if record is None:
+                pass
+            elif first or (follows and before is not None and of_one_batch(before, record)):
                 self._findings.add(
                     "audit.pending",
                     f"record {index} is written and not yet covered by a head; the next writer completes it",
                     index=index,
-                    key=key,
+                    key=record_key(index),
                 )
-                self.tiles_seen |= {name for name, _ in self._tree.add(leaf(data))}
-            elif not first:
+                self.tiles_seen |= {name for name, _ in self._tree.add(leaf(record.leaf))}
+                before = record
+            else:
                 self._findings.add(
                     "audit.pending_many",
                     f"record {index} lies beyond the newest head ({self._survey.size}): heads are gone",
                     index=index,
-                    key=key,
+                    key=record_key(index),
                 )
+
+    def _beyond(self, index: int) -> Record | None:
+        found = self._object(record_key(index))
+        if found is None:
+            return None
+        try:
+            return self._opened(found, index)
+        except IntegrityError as error:
+            code = "audit.wrong_key" if error.code.startswith("evidence.") else error.code
+            message = (
+                f"record {index}: {error.message}; `./lockstep audit void {index}` puts it on the record"
+            )
+            self._findings.add(code, message, index=index, key=record_key(index))
+            return None
 
     def compare(self, head: Head) -> None:
         """Step (8)."""
