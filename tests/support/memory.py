@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -15,6 +16,7 @@ from lockstep.audit.bucket import (
     ObjectHead,
     Version,
     missing,
+    still_locked,
     too_large,
 )
 
@@ -30,11 +32,12 @@ class Stored:
 
 @dataclass
 class MemoryBucket:
-    """objects: key -> versions, newest first."""
+    """objects: key -> versions, newest first. now: by which locks end; None: the clock on the wall."""
 
     where: str = "memory"
     objects: dict[str, list[Stored]] = field(default_factory=dict)
     gets: int = 0
+    now: datetime | None = None
 
     def __post_init__(self) -> None:
         self._ids = itertools.count(1)
@@ -88,6 +91,25 @@ class MemoryBucket:
         assert found is not None
         found.mode, found.until = COMPLIANCE, retain_until
 
+    def chunks(self, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        found = self._find(key, version_id)
+        if found is None:
+            raise missing(key, self.where)
+        return iter([found.data[i : i + 4096] for i in range(0, len(found.data), 4096)])
+
+    def delete(self, key: str, version_id: str) -> None:
+        stored = self.objects.get(key, [])
+        for one in [one for one in stored if one.version_id == version_id]:
+            if (
+                one.mode == COMPLIANCE
+                and one.until is not None
+                and one.until > (self.now or datetime.now(UTC))
+            ):
+                raise still_locked(key)
+            stored.remove(one)
+        if not stored:
+            self.objects.pop(key, None)
+
     # What a forger with the disk in hand can do.
 
     def overwrite(self, key: str, data: bytes) -> None:
@@ -108,4 +130,4 @@ class MemoryBucket:
 
     def copy(self) -> MemoryBucket:
         kept = {key: [Stored(**vars(one)) for one in stored] for key, stored in self.objects.items()}
-        return MemoryBucket(self.where, kept)
+        return MemoryBucket(self.where, kept, now=self.now)

@@ -1,20 +1,19 @@
 """The writes of one append, in the order that makes a crash at any point harmless.
 
-The record, then the tiles, then the head: a record without its head is completed by the next writer; a
-head is only written over tiles and a record that are there and locked.
+The records, then the tiles, then the head: records without their head are completed by the next writer; a
+head is only written over tiles and records that are there and locked.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from lockstep.audit import note
-from lockstep.audit.bucket import Bucket, KeyTaken, LostRace
-from lockstep.audit.heads import sole_version
-from lockstep.audit.layout import head_key, tile_key, tiles_of
+from lockstep.audit.bucket import Bucket, KeyTaken, LostRace, ObjectHead
+from lockstep.audit.layout import TILE_HEIGHT, TILE_WIDTH, head_key, tile_key
 from lockstep.audit.merkle import Tiles, subtree
 from lockstep.audit.note import Head, NoteKey
 from lockstep.errors import IntegrityError, Unavailable
@@ -26,31 +25,48 @@ def put_record(bucket: Bucket, key: str, leaf: bytes, retain_until: datetime) ->
         version = bucket.put_new(key, leaf, retain_until)
     except KeyTaken:
         raise LostRace(f"another writer took {key}") from None
-    sole_version(key, [one for one in bucket.versions(key) if one.key == key])
     _check(bucket, key, version, leaf, retain_until)
 
 
 def ensure_locked(bucket: Bucket, key: str, data: bytes, retain_until: datetime) -> None:
     """Lock an object that a writer left before its lock was stored (versitygw publishes first)."""
     found = bucket.head(key)
-    version = found.version_id if found else "null"
     if found is not None and found.locked_until() is None:
-        # Another completer may have locked it for longer in between; what counts is checked below.
-        with contextlib.suppress(Unavailable):
-            bucket.lock(key, version, retain_until)
-    _check(bucket, key, version, data, None)
+        found = _lock(bucket, key, found.version_id, retain_until)
+    _compare(key, found, None if found is None else found.version_id, data, None)
 
 
-def _check(bucket: Bucket, key: str, version: str, data: bytes, retain_until: datetime | None) -> None:
-    """What lies there is what was sent, and nobody can delete it before its time."""
-    found = bucket.head(key, version)
-    stored = found is not None and found.size == len(data)
+def lock_until(bucket: Bucket, key: str, data: bytes, retain_until: datetime) -> None:
+    """Lock what a dead writer left, for at least as long as everything that is written now."""
+    found = bucket.head(key)
+    until = found.locked_until() if found else None
+    if found is not None and (until is None or until < retain_until):
+        found = _lock(bucket, key, found.version_id, retain_until)
+    _compare(key, found, None if found is None else found.version_id, data, None)
+
+
+def _lock(bucket: Bucket, key: str, version_id: str, retain_until: datetime) -> ObjectHead | None:
+    # Another completer may have locked it for longer in between; what counts is what is found then.
+    with contextlib.suppress(Unavailable):
+        bucket.lock(key, version_id, retain_until)
+    return bucket.head(key)
+
+
+def _check(bucket: Bucket, key: str, version: str, data: bytes, retain_until: datetime) -> None:
+    """The key shows what was sent, as the version that was sent, and nobody can delete it before its time."""
+    _compare(key, bucket.head(key), version, data, retain_until)
+
+
+def _compare(
+    key: str, found: ObjectHead | None, version: str | None, data: bytes, retain_until: datetime | None
+) -> None:
+    stored = found is not None and found.size == len(data) and found.version_id == version
     if found is not None and found.sha256 is not None:
         stored = stored and found.sha256 == hashlib.sha256(data).hexdigest()
     until = found.locked_until() if found else None
     if not stored or until is None or (retain_until is not None and until < retain_until):
         raise IntegrityError(
-            f"the bucket took {key} but does not hold it as it was sent (locked until {until or 'never'})",
+            f"the bucket took {key} but does not show it as it was sent (locked until {until or 'never'})",
             code="audit.unlocked",
             remedy="is object lock enabled on the bucket? run `./lockstep audit verify`",
         )
@@ -72,11 +88,11 @@ def _put_same(bucket: Bucket, key: str, data: bytes, retain_until: datetime, cod
     _check(bucket, key, version, data, retain_until)
 
 
-def put_tiles(bucket: Bucket, tiles: Tiles, head: Head, leaf: bytes, retain_until: datetime) -> bytes:
-    """Write the tiles that one more leaf hash changes; returns the new root.
+def grow(bucket: Bucket, tiles: Tiles, head: Head, leaves: Sequence[bytes], retain_until: datetime) -> Tiles:
+    """Write the tiles that these further leaf hashes change; returns the tiles of the grown log.
 
     `tiles` are those of `head`: their root is checked against it first, so that nothing is built on tiles
-    that somebody has changed.
+    that somebody has changed. The full tiles come before the right edge, so that a crash leaves no gap.
     """
     if tiles.root().hex() != head.root:
         raise IntegrityError(
@@ -84,15 +100,24 @@ def put_tiles(bucket: Bucket, tiles: Tiles, head: Head, leaf: bytes, retain_unti
             code="audit.tile_wrong",
             remedy="run `./lockstep audit verify` to see which tile was changed",
         )
-    grown: dict[str, bytes] = {}
-    entry = leaf
-    for level, index, width in tiles_of(head.size + 1):
-        hashes = [*(tiles.hashes(level, index) if width > 1 else []), entry]
-        grown[tile_key(level, index, width)] = b"".join(hashes)
-        entry = subtree(hashes)
-    for key, data in grown.items():
-        _put_same(bucket, key, data, retain_until, "audit.tile_wrong")
-    return Tiles(head.size + 1, lambda key: grown[key] if key in grown else bucket.get(key)).root()
+    grown: dict[tuple[int, int], list[bytes]] = {}
+    gained, level = list(leaves), 0
+    while gained:
+        first, inside = divmod(head.size >> (TILE_HEIGHT * level), TILE_WIDTH)
+        row = [*(tiles.hashes(level, first) if inside else []), *gained]
+        parts = [row[start : start + TILE_WIDTH] for start in range(0, len(row), TILE_WIDTH)]
+        grown |= {(level, first + place): part for place, part in enumerate(parts)}
+        gained = [subtree(part) for part in parts if len(part) == TILE_WIDTH]
+        level += 1
+    for (level, index), hashes in grown.items():
+        key = tile_key(level, index, len(hashes))
+        _put_same(bucket, key, b"".join(hashes), retain_until, "audit.tile_wrong")
+    return tiles.grown(head.size + len(leaves), grown)
+
+
+def put_tiles(bucket: Bucket, tiles: Tiles, head: Head, leaf: bytes, retain_until: datetime) -> bytes:
+    """Write the tiles that one more leaf hash changes; returns the new root."""
+    return grow(bucket, tiles, head, [leaf], retain_until).root()
 
 
 def put_head(

@@ -6,6 +6,7 @@ Adapters: `s3.S3Bucket` (read and write), `folder.VersityFolder` (versitygw's da
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -87,6 +88,10 @@ class Bucket(Protocol):
         """The bytes of a version, or of what the key shows. Raises IntegrityError `audit.object_missing`
         and `audit.object_too_large` (beyond 1 MiB)."""
 
+    def chunks(self, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        """The bytes of a version in pieces, however many there are. Raises IntegrityError
+        `audit.object_missing`."""
+
     def head(self, key: str, version_id: str | None = None) -> ObjectHead | None:
         """Look at an object; None where the key shows nothing (absent, or hidden by a delete marker)."""
 
@@ -98,6 +103,10 @@ class Bucket(Protocol):
 
     def lock(self, key: str, version_id: str, retain_until: datetime) -> None:
         """Lock a version that has no lock, or a shorter one."""
+
+    def delete(self, key: str, version_id: str) -> None:
+        """Delete one version for good. Raises IntegrityError `audit.still_locked` while its lock lasts;
+        one that is gone already is no error."""
 
 
 def missing(key: str, where: str) -> IntegrityError:
@@ -121,6 +130,14 @@ def unreachable(where: str, why: str) -> Unavailable:
         f"the audit bucket at {where} does not answer: {why}",
         code="audit.bucket_unreachable",
         remedy="run `./lockstep status`, then `./lockstep up` to start what is not running",
+    )
+
+
+def still_locked(key: str) -> IntegrityError:
+    return IntegrityError(
+        f"the bucket refuses to delete {key}: its lock has not ended",
+        code="audit.still_locked",
+        remedy="nothing can be deleted before its lock ends; run the command again after that",
     )
 
 

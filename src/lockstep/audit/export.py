@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from lockstep.audit.bucket import (
     to_text,
     too_large,
 )
+from lockstep.audit.folder import pieces
 from lockstep.audit.layout import HEAD_PREFIX, RECORD_PREFIX, TILE_PREFIX
 from lockstep.audit.note import Head, NoteKey
 from lockstep.canonical import canonical, parse
@@ -97,7 +98,9 @@ def _copy(bucket: Bucket, folder: Path) -> int:
             if not version.is_latest:
                 path = folder / "versions" / version.key / version.version_id
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(bucket.get(version.key, version.version_id))
+            with path.open("xb") as file:
+                for data in bucket.chunks(version.key, version.version_id):
+                    file.write(data)
     (folder / LIST).write_bytes(canonical({"bucket": bucket.where, "v": 1, "versions": listed}))
     return len(listed)
 
@@ -163,9 +166,8 @@ class ExportFolder:
         return next((one for one in wanted if version_id is not None or one["is_latest"]), None)
 
     def get(self, key: str, version_id: str | None = None) -> bytes:
-        item = self._item(key, version_id)
-        path = self._path(key, str(version_id), item is None or bool(item["is_latest"]))
-        if not _is_plain(key) or not path.is_file() or (item is not None and item["delete_marker"]):
+        path, _ = self._stored(key, version_id)
+        if path is None:
             raise missing(key, self.where)
         with path.open("rb") as file:
             data = file.read(MAX_OBJECT_BYTES + 1)
@@ -173,12 +175,24 @@ class ExportFolder:
             raise too_large(key, path.stat().st_size)
         return data
 
-    def head(self, key: str, version_id: str | None = None) -> ObjectHead | None:
+    def chunks(self, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        path, _ = self._stored(key, version_id)
+        if path is None:
+            raise missing(key, self.where)
+        return pieces(path)
+
+    def _stored(self, key: str, version_id: str | None) -> tuple[Path | None, dict[str, Any]]:
+        """The file of a version (None where the key shows nothing), and what the list says of it."""
         item = self._item(key, version_id)
         path = self._path(key, str(version_id), item is None or bool(item["is_latest"]))
         if not _is_plain(key) or not path.is_file() or (item is not None and item["delete_marker"]):
+            return None, {}
+        return path, item or {}
+
+    def head(self, key: str, version_id: str | None = None) -> ObjectHead | None:
+        path, said = self._stored(key, version_id)
+        if path is None:
             return None
-        said = item or {}
         until = said.get("retain_until")
         return ObjectHead(
             version_id=str(said.get("version_id", "file")),
@@ -192,6 +206,9 @@ class ExportFolder:
         raise read_only(self.where)
 
     def lock(self, key: str, version_id: str, retain_until: datetime) -> None:
+        raise read_only(self.where)
+
+    def delete(self, key: str, version_id: str) -> None:
         raise read_only(self.where)
 
 

@@ -11,6 +11,7 @@ import base64
 import errno
 import hashlib
 import os
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -29,6 +30,14 @@ from lockstep.errors import IntegrityError
 
 TEMPORARY = ".sgwtmp"
 MAX_XATTR_BYTES = 64 * 1024
+CHUNK = 1 << 20
+
+
+def pieces(path: Path) -> Iterator[bytes]:
+    """A file's bytes, a mebibyte at a time."""
+    with path.open("rb") as file:
+        while data := file.read(CHUNK):
+            yield data
 
 
 def _attribute(path: Path, name: str) -> bytes | None:
@@ -119,6 +128,12 @@ class VersityFolder:
             raise too_large(key, path.stat().st_size)
         return data
 
+    def chunks(self, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        path = self._path(key, version_id)
+        if path is None:
+            raise missing(key, self.where)
+        return pieces(path)
+
     def head(self, key: str, version_id: str | None = None) -> ObjectHead | None:
         path = self._path(key, version_id)
         if path is None:
@@ -138,4 +153,7 @@ class VersityFolder:
         raise read_only(self.where)
 
     def lock(self, key: str, version_id: str, retain_until: datetime) -> None:
+        raise read_only(self.where)
+
+    def delete(self, key: str, version_id: str) -> None:
         raise read_only(self.where)

@@ -61,9 +61,30 @@ def tiles_of(size: int) -> list[tuple[int, int, int]]:
 
     A level's last tile changes only when an entry was added to it.
     """
+    return tiles_between(size - 1, size)
+
+
+def tiles_between(before: int, size: int) -> list[tuple[int, int, int]]:
+    """The tiles that a log gained when it grew from one size to another at once: those that became full,
+    and of each level that gained entries the new right edge. Partial tiles in between are never written."""
     found = []
     level = 0
-    while (entries := size >> (TILE_HEIGHT * level)) and size % (1 << (TILE_HEIGHT * level)) == 0:
-        found.append((level, (entries - 1) // TILE_WIDTH, (entries - 1) % TILE_WIDTH + 1))
+    while entries := size >> (TILE_HEIGHT * level):
+        had = before >> (TILE_HEIGHT * level)
+        if entries > had:
+            last = (entries - 1) // TILE_WIDTH
+            found += [(level, index, TILE_WIDTH) for index in range(had // TILE_WIDTH, last)]
+            found.append((level, last, (entries - 1) % TILE_WIDTH + 1))
         level += 1
     return found
+
+
+def size_with(key: str) -> int | None:
+    """The smallest size of a log that has this object; None for a key that is none of a log."""
+    if key.startswith(TILE_PREFIX):
+        tile = tile_of(key)
+        return None if tile is None else (tile[1] * TILE_WIDTH + tile[2]) << (TILE_HEIGHT * tile[0])
+    number = number_of(key)
+    if number is None:
+        return None
+    return number if key.startswith(HEAD_PREFIX) else number + 1

@@ -1,6 +1,7 @@
-"""Reading and appending. A head is believed for its signature, a record for its signature and its place.
+"""The half that writes: records at the head that they were decided on, covered before they count.
 
-Reading finds the newest head in a handful of requests, whatever the size of the log; so does appending.
+Appending costs the same whatever the size of the log. Several records may share one head (group commit):
+each says so, so that a prefix of them that a dead writer left is completed, and nothing else is.
 """
 
 from __future__ import annotations
@@ -11,25 +12,38 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lockstep.audit import append as writing
+from lockstep.audit.about import MAX_BATCH
+from lockstep.audit.batches import of_one_batch
 from lockstep.audit.bucket import Bucket, LostRace, Version, to_text
 from lockstep.audit.clock import refuse_behind
-from lockstep.audit.heads import newest_head, require_continued, sole_version
-from lockstep.audit.layout import MAX_SIZE, head_key, record_key
-from lockstep.audit.merkle import EMPTY_ROOT, Tiles, leaf_hash, root_from_path
+from lockstep.audit.heads import sole_version
+from lockstep.audit.layout import RECORD_PREFIX, head_key, number_of, record_key
+from lockstep.audit.merkle import leaf_hash
 from lockstep.audit.note import Head, NoteKey
+from lockstep.audit.reader import Deleted, NotCounted, Reader, garbage
 from lockstep.audit.record import PAYLOAD_TYPE, Record, complete, open_record, seal
-from lockstep.audit.state import State, fold, resume
 from lockstep.canonical import canonical
 from lockstep.errors import IntegrityError, UsageError
 from lockstep.evidence.keys import Signer, Trust
 
+LISTED = 256
+"""For so many appends one listing says that no delete marker lies at the next place. A listing costs what
+the bucket holds on some servers; a marker that is put there in between is found by verification."""
 
-class Log:
-    """One stack's audit log in one bucket.
 
-    origin: the log's name, `lockstep/<stack>`; signer_record and signer_log: needed to append, None to
-    read; log_keys: whose heads are believed; kept: heads seen earlier, which the log must go on from.
-    """
+class BatchCut(LostRace):
+    """Others took a place inside a batch. written: how many of its records are in the log, from its first."""
+
+    def __init__(self, first: int, written: int, count: int) -> None:
+        super().__init__(
+            f"another writer came between the {count} records that were to begin at {first}: "
+            f"{written} of them are in the log"
+        )
+        self.written = written
+
+
+class Log(Reader):
+    """A log to read and, with both signers, to append to. signer_record and signer_log: None to read."""
 
     def __init__(
         self,
@@ -42,114 +56,12 @@ class Log:
         *,
         kept: Sequence[Head] = (),
     ) -> None:
-        self.bucket = bucket
-        self.origin = origin
+        super().__init__(bucket, origin, trust, log_keys, kept=kept)
         self.trust = trust
-        self.log_keys = (log_keys,) if isinstance(log_keys, NoteKey) else tuple(log_keys)
         self._signer_record = signer_record
         self._signer_log = signer_log
-        self._kept = tuple(kept)
-        self._head: Head | None = None
-        self._tiles: Tiles | None = None
         self._own: Record | None = None
-
-    def head(self) -> Head:
-        """The newest head, verified and read again on every call; a log without records has size 0.
-
-        Raises IntegrityError when the newest head is hidden or forged, or does not go on from those seen
-        earlier, by this object or before it (`kept`); Unavailable when the bucket does not answer.
-        """
-        hint = max((kept.size for kept in self._kept), default=0)
-        found = newest_head(self.bucket, self.log_keys, self.origin, hint)
-        head = found or Head(self.origin, 0, EMPTY_ROOT.hex())
-        tiles = self._tiles
-        if tiles is None or tiles.size != head.size:
-            tiles = Tiles(head.size, self.bucket.get)
-        for before in self._kept:
-            require_continued(before, head, tiles)
-        self._head, self._tiles, self._kept = head, tiles, (head,)
-        return head
-
-    @property
-    def seen(self) -> Head | None:
-        """The newest head that this object has read or written; asks nobody."""
-        return self._head
-
-    def _known(self) -> tuple[Head, Tiles]:
-        head = self._head or self.head()
-        return head, self._tiles or Tiles(head.size, self.bucket.get)
-
-    def read(self, index: int) -> Record:
-        """The record at an index, verified: its signature, its place, and its inclusion in the head.
-
-        Raises UsageError `audit.no_such_record` beyond the head, IntegrityError for what does not verify.
-        """
-        head, tiles = self._known()
-        if not 0 <= index < head.size:
-            raise UsageError(
-                f"there is no record {index}; the log has {head.size}",
-                code="audit.no_such_record",
-                remedy="`./lockstep audit show --last 10` lists the newest",
-            )
-        leaf = self.bucket.get(record_key(index))
-        root = root_from_path(leaf_hash(leaf), index, head.size, tiles.inclusion(index))
-        if root is None or root.hex() != head.root:
-            raise IntegrityError(
-                f"{record_key(index)} is not the record that the head {head.size} was signed over",
-                code="audit.changed_byte",
-                remedy="run `./lockstep audit verify`: the record, a tile or both were changed",
-            )
-        return open_record(leaf, index, self.origin, self.trust)
-
-    def newest(self, kinds: Collection[str], *, before: int | None = None) -> Record | None:
-        """The newest record of one of these kinds with an index below `before`; None without one."""
-        head, _ = self._known()
-        for index in range(min(head.size, MAX_SIZE if before is None else before) - 1, -1, -1):
-            record = self.read(index)
-            if record.kind in kinds:
-                return record
-        return None
-
-    def tail(self, start: int) -> list[Record]:
-        """The records from `start` on, in order."""
-        head, _ = self._known()
-        return [self.read(index) for index in range(max(start, 0), head.size)]
-
-    def state(self) -> State:
-        """What holds at the newest head: the newest outcome and what follows it, nothing older is read."""
-        head = self.head()
-        after: list[Record] = []
-        for index in range(head.size - 1, -1, -1):
-            record = self.read(index)
-            if record.kind == "outcome":
-                return fold(reversed(after), resume(record))
-            after.append(record)
-        return fold(reversed(after))
-
-    def outcome_of(self, intent: int) -> Record | None:
-        """The outcome that closed an intent; None while it is open."""
-        head, _ = self._known()
-        for index in range(intent + 1, head.size):
-            record = self.read(index)
-            if record.kind == "outcome" and record["intent"] == intent:
-                return record
-            if record.kind == "intent":
-                return None
-        return None
-
-    def pending(self) -> Record | None:
-        """The one verified record beyond the newest head, if a writer died after writing it."""
-        head, _ = self._known()
-        version = self._place(head.size)
-        if version is None:
-            return None
-        leaf = self.bucket.get(version.key, version.version_id)
-        return open_record(leaf, head.size, self.origin, self.trust)
-
-    def _place(self, index: int) -> Version | None:
-        """The version that lies at an index; None for a free place. A delete marker is no free place."""
-        key = record_key(index)
-        return sole_version(key, [one for one in self.bucket.versions(key) if one.key == key])
+        self._free = range(0)
 
     def append(
         self, draft: Mapping[str, Any], *, expect_size: int, now: datetime, retention: timedelta
@@ -161,24 +73,48 @@ class Log:
         first. Raises LostRace `audit.stale_head` when the log is not (or no longer) of that size,
         LockstepError `audit.clock_behind` when its newest record is from later than `now`.
         """
-        signers = self._signers()
-        head = self.settle(now=now, retention=retention)
-        if head.size != expect_size:
-            raise LostRace(f"the log has {head.size} records, the decision was made at {expect_size}")
+        return self.append_batch([draft], expect_size=expect_size, now=now, retention=retention)[0]
+
+    def append_batch(
+        self, drafts: Sequence[Mapping[str, Any]], *, expect_size: int, now: datetime, retention: timedelta
+    ) -> list[Record]:
+        """Append records one after the other under one head; all are covered when it returns.
+
+        Raises LostRace `audit.stale_head` if the log is not of that size: then nothing was written; BatchCut
+        (same code) if others took a later place: then `written` of them are there, and will be covered.
+        """
+        if not 1 <= len(drafts) <= MAX_BATCH:
+            raise UsageError(
+                f"a batch has 1 to {MAX_BATCH} records, not {len(drafts)}",
+                code="audit.batch_size",
+                remedy="write several batches, each at the head that the one before it made",
+            )
+        signer, _ = self._signers()
+        leaves = self._seal_all(drafts, expect_size, now, signer)
+        records = [
+            open_record(leaf, expect_size + place, self.origin, self.trust)
+            for place, leaf in enumerate(leaves)
+        ]
+        until = now + retention
+        self._require_newest(expect_size, now=now, retention=retention)
         refuse_behind(self._newest_readable(), now)
-        leaf = self._seal(draft, expect_size, now, signers[0])
-        record = open_record(leaf, expect_size, self.origin, self.trust)
-        writing.put_record(self.bucket, record_key(expect_size), leaf, now + retention)
-        self._cover(leaf, now + retention)
-        self._own = record
-        return record
+        for place, leaf in enumerate(leaves):
+            try:
+                writing.put_record(self.bucket, record_key(expect_size + place), leaf, until)
+            except LostRace:
+                if place == 0:
+                    raise
+                raise BatchCut(expect_size, place, len(drafts)) from None
+        self._cover([leaf_hash(leaf) for leaf in leaves], until)
+        self._own = records[-1]
+        return records
 
     def _newest_readable(self) -> Record | None:
         """The newest record that is one: garbage that a head covers has no time, verification names it."""
         for index in range(self._known()[0].size - 1, -1, -1):
             if self._own is not None and self._own.index == index:
                 return self._own
-            with contextlib.suppress(IntegrityError):
+            with contextlib.suppress(IntegrityError, NotCounted, Deleted):
                 return self.read(index)
         return None
 
@@ -191,7 +127,23 @@ class Log:
         head = self.head()
         if head.size:
             writing.ensure_locked(self.bucket, head_key(head.size), head.note, now + retention)
-        return head if self.pending() is None else self._finish(head, now + retention)
+        try:
+            left = self._left(head)
+        except IntegrityError as error:
+            if error.code != "audit.pending_many" or self.head().size == head.size:
+                raise
+            return self.settle(now=now, retention=retention)  # others went on since the head was read
+        return head if not left else self._finish(head, left, now + retention)
+
+    def head(self) -> Head:
+        self._free = range(0)
+        return super().head()
+
+    def pending(self) -> Record | None:
+        """The first verified record beyond the newest head, if a writer died before covering it."""
+        head, _ = self._known()
+        left = self._left(head)
+        return left[0] if left else None
 
     def _signers(self) -> tuple[Signer, Signer]:
         if self._signer_record is None or self._signer_log is None:
@@ -202,42 +154,95 @@ class Log:
             )
         return self._signer_record, self._signer_log
 
-    def _seal(self, draft: Mapping[str, Any], index: int, now: datetime, signer: Signer) -> bytes:
+    def _seal_all(
+        self, drafts: Sequence[Mapping[str, Any]], first: int, now: datetime, signer: Signer
+    ) -> list[bytes]:
         owners = [person.name for person in self.trust.people.values() if signer.keyid in person.keys]
-        record = complete(
-            draft,
-            index=index,
-            origin=self.origin,
-            time=to_text(now),
-            person=owners[0] if owners else "",
-            keyid=signer.keyid,
-        )
-        return seal(signer.sign(PAYLOAD_TYPE, canonical(record)))
-
-    def _finish(self, head: Head, retain_until: datetime) -> Head:
-        """Complete what a writer left who died between its record and its head."""
-        key = record_key(head.size)
-        if self.bucket.versions(record_key(head.size + 1)):
-            # Others may have gone on since the head was read; a second record needs the first one's head.
-            newer = self.head()
-            if newer.size > head.size:
-                return newer
-            raise IntegrityError(
-                f"there is more than one record beyond the head {head.size}",
-                code="audit.pending_many",
-                remedy="no writer leaves two; run `./lockstep audit verify`",
+        batch = {"batch": {"first": first, "count": len(drafts)}} if len(drafts) > 1 else {}
+        sealed = []
+        for place, draft in enumerate(drafts):
+            about = {**(draft.get("log") or {}), **batch}
+            record = complete(
+                {**draft, "log": about or None},
+                index=first + place,
+                origin=self.origin,
+                time=to_text(now),
+                person=owners[0] if owners else "",
+                keyid=signer.keyid,
             )
-        leaf = self.bucket.get(key)
-        writing.ensure_locked(self.bucket, key, leaf, retain_until)
-        return self._cover(leaf, retain_until)
+            sealed.append(seal(signer.sign(PAYLOAD_TYPE, canonical(record))))
+        return sealed
 
-    def _cover(self, leaf: bytes, retain_until: datetime) -> Head:
-        """Write the tiles and the head that cover one more leaf."""
+    def _require_newest(self, size: int, *, now: datetime, retention: timedelta) -> None:
+        """The log has this size and its next place is free. Raises LostRace."""
+        known = self._head
+        if known is not None and known.size == size and size in self._free:
+            # Whoever appended in between has written this head, or its record, which the PUT will meet.
+            if self.bucket.head(head_key(size + 1)) is not None:
+                raise LostRace(f"the log has grown beyond {size}, where the decision was made")
+            writing.ensure_locked(self.bucket, head_key(size), known.note, now + retention)
+            return
+        head = self.settle(now=now, retention=retention)
+        if head.size != size:
+            raise LostRace(f"the log has {head.size} records, the decision was made at {size}")
+
+    def _left(self, head: Head) -> list[Record]:
+        """What lies beyond a head and is to be completed: one record, or records of one batch in a row.
+
+        Raises IntegrityError for a delete marker, for garbage at the next place, and `audit.pending_many`
+        for a second record that is of no batch with the first.
+        """
+        listed: dict[str, list[Version]] = {}
+        after = record_key(head.size - 1) if head.size else None
+        for version in self.bucket.versions(RECORD_PREFIX, after, MAX_BATCH + 1):
+            listed.setdefault(version.key, []).append(version)
+        left: list[Record] = []
+        for index in range(head.size, head.size + MAX_BATCH):
+            version_there = sole_version(record_key(index), listed.get(record_key(index), []))
+            if version_there is None:
+                self._free = _free_places(index, listed)
+                break
+            record = self._opened(version_there, index, required=not left)
+            if record is None:
+                break  # garbage after what a writer left: it is looked at when that is covered
+            if left and not of_one_batch(left[-1], record):
+                raise IntegrityError(
+                    f"there is more than one record beyond the head {head.size}",
+                    code="audit.pending_many",
+                    remedy="no writer leaves two; run `./lockstep audit verify`",
+                )
+            left.append(record)
+        return left
+
+    def _opened(self, version: Version, index: int, *, required: bool) -> Record | None:
+        try:
+            leaf = self.bucket.get(version.key, version.version_id)
+            return open_record(leaf, index, self.origin, self.trust)
+        except IntegrityError as error:
+            if required:
+                raise garbage(index, error) from None
+            return None
+
+    def _finish(self, head: Head, left: Sequence[Record], retain_until: datetime) -> Head:
+        """Complete what a writer left who died between its records and its head."""
+        for record in left:
+            writing.lock_until(self.bucket, record_key(record.index), record.leaf, retain_until)
+        return self._cover([leaf_hash(record.leaf) for record in left], retain_until)
+
+    def _cover(self, leaves: Sequence[bytes], retain_until: datetime) -> Head:
+        """Write the tiles and the head that cover further leaf hashes."""
         head, tiles = self._known()
         signer = self._signers()[1]
-        root = writing.put_tiles(self.bucket, tiles, head, leaf_hash(leaf), retain_until)
+        larger = writing.grow(self.bucket, tiles, head, leaves, retain_until)
         key = NoteKey(self.origin, signer.public_raw)
-        grown = writing.put_head(self.bucket, head.size + 1, root, key, signer.sign_bytes, retain_until)
-        self._head, self._kept = grown, (grown,)
-        self._tiles = Tiles(grown.size, self.bucket.get)
+        grown = writing.put_head(
+            self.bucket, larger.size, larger.root(), key, signer.sign_bytes, retain_until
+        )
+        self._head, self._kept, self._tiles = grown, (grown,), larger
         return grown
+
+
+def _free_places(first: int, listed: Collection[str]) -> range:
+    """The places from `first` on of which a listing showed nothing."""
+    taken = [number for number in map(number_of, listed) if number is not None and number >= first]
+    return range(first, min([first + LISTED, *taken]))

@@ -8,7 +8,7 @@ was signed: nothing read here is believed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lockstep.audit.layout import TILE_HEIGHT, TILE_WIDTH, tile_key
 from lockstep.errors import IntegrityError
@@ -17,6 +17,11 @@ HASH_BYTES = 32
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 ReadTile = Callable[[str], bytes]
+
+
+def _edge(size: int, level: int) -> int:
+    """The index of a level's last tile."""
+    return ((size >> (TILE_HEIGHT * level)) - 1) // TILE_WIDTH
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -45,6 +50,13 @@ class Tiles:
         self.size = size
         self._read = read
         self._seen: dict[tuple[int, int], list[bytes]] = {}
+
+    def grown(self, size: int, tiles: Mapping[tuple[int, int], list[bytes]]) -> Tiles:
+        """The tiles of a larger tree, given those that changed: its right edge need not be read again."""
+        larger = Tiles(size, self._read)
+        known = {**self._seen, **tiles}
+        larger._seen = {place: hashes for place, hashes in known.items() if place[1] == _edge(size, place[0])}
+        return larger
 
     def hashes(self, level: int, index: int) -> list[bytes]:
         """The hashes in a tile: all 256, or as many as a tree of this size has there."""

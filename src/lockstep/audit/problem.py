@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-INFORMATION = frozenset({"audit.pending", "audit.lock_ended", "audit.written_apart"})
+INFORMATION = frozenset(
+    {
+        "audit.pending",
+        "audit.lock_ended",
+        "audit.lock_ends_soon",
+        "audit.lock_lapsed",
+        "audit.pruned",
+        "audit.written_apart",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -28,13 +37,15 @@ class Problem:
 class Report:
     """The answer of a verification. size and root (hex) are those of the newest head that verifies.
 
-    notes: findings that are no problem, such as a record that the next writer will complete.
+    notes: findings that are no problem, such as a record that the next writer will complete. since: the
+    first record that was read; those before it were pruned on the record.
     """
 
     size: int
     root: str
     problems: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
+    since: int = 0
 
     @property
     def ok(self) -> bool:
@@ -44,6 +55,7 @@ class Report:
         return {
             "ok": self.ok,
             "size": self.size,
+            "since": self.since,
             "root": self.root,
             "problems": [problem.as_json() for problem in self.problems],
             "notes": [note.as_json() for note in self.notes],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 from lockstep.audit.layout import TILE_WIDTH, tile_key
 
@@ -10,6 +11,15 @@ from lockstep.audit.layout import TILE_WIDTH, tile_key
 def leaf(data: bytes) -> bytes:
     """RFC 6962: the hash of a leaf."""
     return hashlib.sha256(b"\x00" + data).digest()
+
+
+def digests(chunks: Iterable[bytes]) -> tuple[bytes, str]:
+    """The leaf hash of an object and its digest `sha256:...`, without holding all of it."""
+    hashed, plain = hashlib.sha256(b"\x00"), hashlib.sha256()
+    for data in chunks:
+        hashed.update(data)
+        plain.update(data)
+    return hashed.digest(), f"sha256:{plain.hexdigest()}"
 
 
 class Recomputed:

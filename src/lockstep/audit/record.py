@@ -4,7 +4,8 @@ A record is a canonical JSON object in a DSSE envelope, itself in canonical JSON
 the leaf. Every field is always present, null where it does not apply:
 
     kind      intent: what is about to change; outcome: what came of it; denied; rollback and retry: what a
-              person decided about a release; history: Pulumi's files since the last listing; void
+              person decided about a release; history: Pulumi's files since the last listing;
+              void, renewed, pruned: what was done to the log itself
     actor     {"claimed": who the caller says it is, "proven": {"person", "keyid"} of the signature}
     from, to  the table before and after, as the intent means it; live: the table that was read back
     decision  the gate's answer, with bundle revision and input digest
@@ -13,6 +14,9 @@ the leaf. Every field is always present, null where it does not apply:
     standing, former, barred, ready, promotion, cell_intent
               what `state.fold` says after this record, so that a reader needs no older one
     digest    rollback and retry: the release in question; target: the table to go back to
+    log       what the record says about the log itself (`about`)
+
+Version 1 had no field `log`; its records stay readable.
 """
 
 from __future__ import annotations

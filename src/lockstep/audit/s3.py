@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from lockstep.audit import s3xml
@@ -16,6 +16,7 @@ from lockstep.audit.bucket import (
     Version,
     from_text,
     missing,
+    still_locked,
     too_large,
     unlocked_bucket,
     unreachable,
@@ -177,6 +178,22 @@ class S3Bucket:
         answer = self._ask("PUT", key, query, {"content-md5": md5}, body)
         if answer.status != 200:
             raise self._refused(f"lock {key}", answer)
+
+    def chunks(self, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        query = {"versionId": version_id} if version_id else {}
+        try:
+            yield from self._http.stream(f"/{self._bucket}/{key}", query)
+        except FileNotFoundError:
+            raise missing(key, self.where) from None
+        except SILENCE as error:
+            raise unreachable(self.where, str(error) or type(error).__name__) from None
+
+    def delete(self, key: str, version_id: str) -> None:
+        answer = self._ask("DELETE", key, {"versionId": version_id})
+        if answer.status == 403:
+            raise still_locked(key)
+        if answer.status not in (200, 204, 404):
+            raise self._refused(f"delete {key}", answer)
 
     def create(self) -> None:
         """Make the bucket, with object lock, if it is not there; then check it."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, TypeAlias, get_args
 
+from lockstep.audit.about import is_about
 from lockstep.audit.bucket import from_text
 from lockstep.errors import IntegrityError
 from lockstep.table import SLOTS, is_digest
 
-Kind: TypeAlias = Literal["intent", "outcome", "denied", "rollback", "retry", "history", "void"]
+Kind: TypeAlias = Literal[
+    "intent", "outcome", "denied", "rollback", "retry", "history", "void", "renewed", "pruned"
+]
 KINDS: tuple[str, ...] = get_args(Kind)
 RESULTS = ("complete", "interrupted", "failed")
 CHANGES = ("step", "stand", "withdraw", "first", "rollback")
-VERSION = 1
+VERSION = 2
+"""What writers write. Version 1 had no field `log` and none of the kinds that need it; it reads for ever."""
 
 OPTIONAL = (
     "git",
@@ -36,9 +40,12 @@ OPTIONAL = (
     "reason",
     "digest",
     "target",
+    "log",
 )
 LISTS = ("releases", "evidence")
 FIELDS = frozenset({"v", "kind", "index", "origin", "time", "actor", *OPTIONAL, *LISTS})
+KINDS_OF = {1: tuple(kind for kind in KINDS if kind not in ("renewed", "pruned")), VERSION: KINDS}
+FIELDS_OF = {1: FIELDS - {"log"}, VERSION: FIELDS}
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 _HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -141,7 +148,9 @@ _NEEDS = {
     "rollback": ("digest", "target", "barred"),
     "retry": ("digest", "barred", "reason"),
     "history": (),
-    "void": ("digest", "reason"),
+    "void": ("reason",),
+    "renewed": (),
+    "pruned": ("reason",),
 }
 
 
@@ -149,10 +158,13 @@ def check(record: object) -> None:
     """Raise IntegrityError `audit.malformed_record` unless this is a record in every field."""
     if not isinstance(record, dict):
         raise malformed("not an object")
-    extra, absent = sorted(set(record) - FIELDS), sorted(FIELDS - set(record))
+    version = record.get("v")
+    if not isinstance(version, int) or isinstance(version, bool) or version not in FIELDS_OF:
+        raise malformed(f"version {version!r}")
+    fields = FIELDS_OF[version]
+    extra, absent = sorted(set(record) - fields), sorted(fields - set(record))
     _need(not extra and not absent, f"fields unknown: {extra}; missing: {absent}")
-    _need(record["v"] == VERSION, f"version {record['v']!r}")
-    _need(record["kind"] in KINDS, f"kind {record['kind']!r}")
+    _need(record["kind"] in KINDS_OF[version], f"kind {record['kind']!r}")
     _need(_is_index(record["index"]), "index")
     _need(isinstance(record["origin"], str) and record["origin"] != "", "origin")
     _need(isinstance(record["time"], str) and _TIME.fullmatch(record["time"]) is not None, "time")
@@ -169,5 +181,6 @@ def check(record: object) -> None:
         _need(_digests(record[name]), name)
     for name, good in _SHAPES.items():
         _need(record[name] is None or bool(good(record[name])), name)
+    _need(version == 1 or is_about(record["log"], record["kind"], record["index"]), "log")
     for name in _NEEDS[record["kind"]]:
         _need(record[name] is not None, f"{record['kind']} without {name}")

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from lockstep.audit.problem import Findings
 from lockstep.audit.record import Record
-from lockstep.audit.state import State, carried, step
+from lockstep.audit.state import State, carried, resume, step
 
 _OUTCOME_MAPS = ("standing", "former", "barred", "promotion", "cell_intent")
 _CARRIED = {"outcome": _OUTCOME_MAPS, "rollback": ("barred",), "retry": ("barred",)}
 
 
 class Story:
-    """Folds records one by one and reports what does not follow. Ends at the first that cannot be read."""
+    """Folds records one by one and reports what does not follow.
 
-    def __init__(self, findings: Findings) -> None:
+    After one that cannot be read nothing is said, unless it turns out to be void: then it is as if it had
+    never been there. since: where a pruned log begins, with an outcome that carries what held then.
+    """
+
+    def __init__(self, findings: Findings, since: int = 0) -> None:
         self._findings = findings
-        self._told = True
+        self._since = since
+        self._unread: set[int] = set()
+        self._held: list[tuple[str, str, int]] = []
         self.state = State()
         self.listings: list[Record] = []
 
     def add(self, index: int, record: Record | None) -> None:
-        """The next record, None for one that does not verify: what follows it cannot be judged."""
-        if record is not None and record["history"]:
+        """The next record, None for one that does not verify."""
+        if record is None:
+            self._unread.add(index)
+            return
+        if record["history"]:
             self.listings.append(record)
-        self._told = self._told and record is not None
-        if not self._told or record is None:
+        if self._since and index == self._since:
+            self._begin(record)
             return
         self._check_pair(record)
         after = step(self.state, record)
@@ -36,9 +45,28 @@ class Story:
                 )
         self.state = after
 
+    def excuse(self, index: int) -> None:
+        """What lies at this index is void."""
+        self._unread.discard(index)
+        if not self._unread:
+            self._tell()
+
+    def _begin(self, record: Record) -> None:
+        if record.kind != "outcome":
+            self._wrong("prune_wrong", record, "is where the log begins, and no outcome")
+            return
+        self.state = resume(record)
+
+    def _tell(self) -> None:
+        for code, text, index in self._held:
+            self._findings.add(code, text, index=index)
+        self._held.clear()
+
     def _wrong(self, what: str, record: Record, message: str) -> None:
         text = f"record {record.index} ({record.kind}) {message}"
-        self._findings.add(f"audit.{what}", text, index=record.index)
+        self._held.append((f"audit.{what}", text, record.index))
+        if not self._unread:
+            self._tell()
 
     def _check_pair(self, record: Record) -> None:
         pending = self.state.open_intent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,9 +16,9 @@ from lockstep.audit.layout import (
     head_key,
     number_of,
     record_key,
+    size_with,
     tile_key,
     tile_of,
-    tiles_of,
 )
 from lockstep.audit.note import Head, NoteKey, open_note
 from lockstep.audit.problem import Findings
@@ -29,7 +29,8 @@ HASH_BYTES = 32
 
 @dataclass
 class Survey:
-    """objects: key -> its versions, newest first; heads: size -> the head, where it verifies.
+    """objects: key -> its versions, newest first; heads: size -> the head, where it verifies; ends: when the
+    lock of each object ends.
 
     Sizes and indexes are those of names that are there: a head of a size that no log can have must not make
     a reader count up to it.
@@ -38,6 +39,7 @@ class Survey:
     objects: dict[str, list[Version]]
     heads: dict[int, Head] = field(default_factory=dict)
     heads_found: int = 0
+    ends: dict[str, datetime] = field(default_factory=dict)
     _tile: tuple[int, bytes] | None = None
 
     @property
@@ -49,6 +51,14 @@ class Survey:
         """The version that was written first, which is the log's own; None when there is none."""
         written = [version for version in self.objects.get(key, []) if not version.delete_marker]
         return written[-1] if written else None
+
+    def heads_gone(self, first: int, needless: Collection[int]) -> list[tuple[int, int]]:
+        """The gaps among the heads from size `first` on, each from one size to another; `needless`: sizes
+        that need none."""
+        written = (key for key in self.objects if key.startswith(HEAD_PREFIX) and self.original(key))
+        sizes = {size for size in map(number_of, written) if size is not None} | set(needless)
+        known = sorted({max(first - 1, 0), *(size for size in sizes if first <= size <= self.size)})
+        return [(low + 1, high - 1) for low, high in itertools.pairwise(known) if high - low > 1]
 
     def head_name(self, size: int) -> str | None:
         return head_key(size) if head_key(size) in self.objects else None
@@ -123,15 +133,18 @@ def _check_lock(bucket: Bucket, survey: Survey, version: Version, now: datetime,
     """One version's own lock. What was written over an object needs one too: it is evidence."""
     key, number = version.key, number_of(version.key)
     original = version == survey.original(key)
-    pending = {record_key(survey.size), *(tile_key(*tile) for tile in tiles_of(survey.size + 1))}
-    if version.delete_marker or (original and key in pending):
-        return
+    least = None if key.startswith(HEAD_PREFIX) else size_with(key)
+    if version.delete_marker or (original and least is not None and least > survey.size):
+        return  # what a dead writer left beyond the newest head is locked by who completes it
     found = bucket.head(key, version.version_id)
     index = number if key.startswith(RECORD_PREFIX) else None
     name = key if original else f"version {version.version_id} of {key}"
     if found is None or found.mode != COMPLIANCE or found.retain_until is None:
         findings.add("audit.unlocked", f"{name} has no COMPLIANCE lock", index=index, key=key)
-    elif found.retain_until <= now:
+        return
+    if original:
+        survey.ends[key] = found.retain_until
+    if found.retain_until <= now:
         message = f"the lock of {name} ended at {found.retain_until:%Y-%m-%d %H:%M:%S} UTC"
         findings.add("audit.lock_ended", message, index=index, key=key)
 
@@ -165,15 +178,3 @@ def _report_heads(survey: Survey, refused: list[tuple[str, IntegrityError]], fin
         refused = refused[-1:]
     for key, error in refused:
         findings.add(error.code, f"{key}: {error.message}", key=key)
-    _report_gaps(survey, findings)
-
-
-def _report_gaps(survey: Survey, findings: Findings) -> None:
-    """Heads that are gone below the newest, a whole gap at a time."""
-    written = (key for key in survey.objects if key.startswith(HEAD_PREFIX) and survey.original(key))
-    sizes = sorted(size for size in map(number_of, written) if size and size <= survey.size)
-    for before, after in itertools.pairwise([0, *sizes]):
-        first, last = before + 1, after - 1
-        if first <= last:
-            names = head_key(first) + (f" to {head_key(last)} are" if first < last else " is")
-            findings.add("audit.head_missing", f"{names} gone", key=head_key(first))

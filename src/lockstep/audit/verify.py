@@ -9,19 +9,25 @@ tail: give a head that was kept elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from lockstep.audit import history
-from lockstep.audit.bucket import Bucket
+from lockstep.audit.about import Renewed, renewed_of
+from lockstep.audit.batches import Batches, of_one_batch
+from lockstep.audit.beginning import Beginning, find_beginning, judge_pruning, note_beginning
+from lockstep.audit.bucket import Bucket, from_text
 from lockstep.audit.clock import Clock
-from lockstep.audit.layout import record_key
+from lockstep.audit.layout import MAX_RECORD_BYTES, head_key, record_key, tile_of
+from lockstep.audit.locks import judge_renewal, note_ends
 from lockstep.audit.note import Head, NoteKey
 from lockstep.audit.problem import Findings, Report
-from lockstep.audit.recompute import Recomputed, leaf
+from lockstep.audit.recompute import Recomputed, digests, leaf
 from lockstep.audit.record import Record, RecordTrust, open_record
 from lockstep.audit.story import Story
 from lockstep.audit.survey import Survey, take_survey
+from lockstep.audit.uncounted import Uncounted
 from lockstep.errors import IntegrityError
 
 Progress = Callable[[int, int], None]
@@ -50,21 +56,27 @@ def verify(
     (1) one version and no delete marker for each key
     (2) each version is locked in COMPLIANCE mode (what a dead writer left beyond the head is not yet)
     (3) each head has a good signature of a log key, the right origin, and the size of its name
-    (4) each record up to the newest head is there, and its bytes give the root of every head
-    (5) each record is canonical, signed by a deployer, and says its own index and origin
-    (6) each tile that an append of any size wrote is there and follows from the records
-    (7) beyond the newest head: nothing, or one verified record that the next writer completes
+    (4) each record up to the newest head is there, and its bytes give the root of every head; those that a
+        `pruned` record says were deleted may be gone, their tiles may not
+    (5) each record is canonical, signed by a deployer, and says its own index and origin; one that is not
+        is named, with its bytes' digest, by a `void` record
+    (6) each tile that an append of any size wrote is there and follows from the records; each size has its
+        head, but for those inside a batch of records that got one head together
+    (7) beyond the newest head: nothing, or what the next writer completes: one verified record, or
+        verified records of one batch in a row
     (8) each head kept elsewhere is one of this log's
     (9) each outcome closes the open intent and carries what the records before it yield; no record is older
         than the one before it
     (10) each history file that a record lists is there with the same bytes
+    (11) each lock lasts as long as the newest `renewed` record says
     """
     findings = Findings()
     survey = take_survey(bucket, origin, log_keys, now, findings)  # (0) (1) (2) (3)
     if survey.size == 0 and survey.heads_found:
         return Report(0, Recomputed().root().hex(), tuple(findings.problems), tuple(findings.notes))
     given = [*kept] if head is None else [head, *kept]
-    walk = _Walk(bucket, origin, trust, survey, findings, {one.size for one in given})
+    beginning = find_beginning(bucket, origin, trust, survey)
+    walk = _Walk(bucket, origin, trust, survey, beginning, findings, {one.size for one in given})
     walk.records(progress)  # (4) (5) (6) (9)
     walk.beyond()  # (7)
     for one in given:
@@ -72,8 +84,20 @@ def verify(
     survey.report_unexpected(walk.tiles_seen, findings)
     if history_dir is not None:
         _compare_history(walk.story, history_dir, findings)  # (10)
+    judge_renewal(survey.ends, walk.renewed, findings)  # (11)
+    note_ends(survey.ends, survey.size, walk.newest_time, now, findings)
     newest = survey.heads[survey.size].root if survey.size else Recomputed().root().hex()
-    return Report(survey.size, newest, tuple(findings.problems), tuple(findings.notes))
+    problems, notes = tuple(findings.problems), tuple(findings.notes)
+    return Report(survey.size, newest, problems, notes, beginning.size)
+
+
+@dataclass(frozen=True)
+class _Object:
+    """What lies at the place of a record. data: None when there is more of it than a record may have."""
+
+    leaf: bytes
+    digest: str
+    data: bytes | None
 
 
 class _Walk:
@@ -85,20 +109,27 @@ class _Walk:
         origin: str,
         trust: RecordTrust,
         survey: Survey,
+        beginning: Beginning,
         findings: Findings,
-        wanted: Collection[int] = (),
+        wanted: Collection[int],
     ) -> None:
         self._bucket = bucket
         self._origin = origin
         self._trust = trust
         self._survey = survey
         self._findings = findings
+        self._beginning = beginning
         self._wanted = wanted
         self._tree: Recomputed | None = Recomputed()
         self._roots: dict[int, str] = {0: Recomputed().root().hex()}
+        self._due: dict[tuple[int, int], str] = {}
+        self._batches = Batches(findings)
         self._clock = Clock(findings)
-        self.story = Story(findings)
+        self.story = Story(findings, beginning.size)
+        self._uncounted = Uncounted(findings, self.story.excuse)
         self.tiles_seen: set[str] | None = set()
+        self.renewed: Renewed | None = None
+        self.newest_time: datetime | None = None
 
     def records(self, progress: Progress | None) -> None:
         """Steps (4), (5), (6) and (9): every record up to the newest head, and every gap among them."""
@@ -111,48 +142,90 @@ class _Walk:
                 following = index + 1
                 if progress is not None:
                     progress(following, self._survey.size)
-        self._clock.close()
+        self._close()
 
     def _gap(self, first: int, after: int) -> int:
         """Records that are gone: one whose leaf hash a tile still has, or else all up to `after`, whose bytes
         nothing here tells any more. Returns the index to go on from."""
         committed = self._committed(first)
+        if committed is not None and first < self._beginning.size:
+            self._grow(committed, first)
+            return first + 1
         last = after - 1 if committed is None else first
         names = (
             f"record {first} ({record_key(first)}) is" if first == last else f"records {first} to {last} are"
         )
         message = f"{names} gone"
         self._findings.add("audit.record_missing", message, index=first, key=record_key(first))
-        self.story.add(first, None)
         if committed is None:
             self._tree = self.tiles_seen = None
         else:
             self._grow(committed, first)
+        self._uncounted.lose(first)
+        if first >= self._beginning.size:
+            self._tell(first, None)
         return last + 1
 
     def _record(self, index: int) -> None:
+        """Steps (4), (5), (6) and (9) for one record."""
         key = record_key(index)
-        data = self._read(key)
+        found = self._object(key)
         committed = self._committed(index)
-        found = leaf(data) if data is not None else None
-        if committed is not None and found not in (None, committed) and self._fits(committed, index):
+        record = None
+        if found is None:
+            self._uncounted.lose(index)  # it cannot be read, which has been said
+        elif committed is not None and found.leaf != committed and self._fits(committed, index):
             self._findings.add(
-                "audit.changed_byte",
+                "audit.changed_byte" if found.data is not None else "audit.object_too_large",
                 f"record {index} ({key}) is not the record that was signed over: its bytes were changed",
                 index=index,
                 key=key,
             )
-            found, data = committed, None
+            self._uncounted.lose(index)
+            found = None
+        else:
+            record = self._open(found, index)
+        if record is not None and record.kind == "outcome" and self._tree is not None:
+            self._roots[index] = self._tree.root().hex()  # where a `pruned` record may say that a log begins
         if found is None and committed is None:
             self._tree = self.tiles_seen = None
-        self._grow(found or committed or b"", index)
-        self._tell(index, self._open(index, data) if data is not None else None)
+        self._grow(found.leaf if found else committed or b"", index)
+        if index >= self._beginning.size:
+            self._tell(index, record)
 
     def _tell(self, index: int, record: Record | None) -> None:
+        """What a record says, about the fleet and about the log."""
+        self._batches.add(index, record)
+        self.story.add(index, record)
         version = self._survey.original(record_key(index))
         if record is not None and version is not None:
             self._clock.add(record, version.key, version.written)
-        self.story.add(index, record)
+            self._uncounted.judge(record)
+            judge_pruning(record, self._roots, self._findings)
+            self.renewed = renewed_of(record) or self.renewed
+            self.newest_time = from_text(record.time)
+
+    def _close(self) -> None:
+        """What only the whole log can tell: what no void names, and heads that no batch explains."""
+        self._clock.close()
+        self._uncounted.report()
+        for first, last in self._survey.heads_gone(self._beginning.size, self._batches.inside_all()):
+            names = head_key(first) + (f" to {head_key(last)} are" if first < last else " is")
+            self._findings.add("audit.head_missing", f"{names} gone", key=head_key(first))
+        note_beginning(self._beginning, self._survey, self._findings)
+
+    def _object(self, key: str) -> _Object | None:
+        version = self._survey.original(key)
+        if version is None:
+            return None
+        try:
+            if version.size > MAX_RECORD_BYTES:
+                return _Object(*digests(self._bucket.chunks(key, version.version_id)), None)
+            data = self._bucket.get(key, version.version_id)
+        except IntegrityError as error:
+            self._findings.add(error.code, error.message, key=key)
+            return None
+        return _Object(*digests([data]), data)
 
     def _committed(self, index: int) -> bytes | None:
         """The leaf hash of a record as its tile has it, to tell a changed record from a changed head."""
@@ -179,12 +252,14 @@ class _Walk:
             return
         for key, expected in self._tree.add(leaf_hash):
             self.tiles_seen.add(key)
-            if self._read(key) != expected:
-                there = "does not follow from the records" if self._survey.original(key) else "is gone"
-                self._findings.add("audit.tile_wrong", f"{key} {there}", index=index, key=key)
+            self._tile(key, expected, index)
         size = self._tree.size
+        if self._survey.original(head_key(size)) is not None:
+            for key in self._due.values():
+                self._findings.add("audit.tile_wrong", f"{key} is gone", index=index, key=key)
+            self._due.clear()
         head = self._survey.heads.get(size)
-        if head is None and size not in self._wanted:
+        if head is None and size not in self._wanted and size > self._beginning.size:
             return
         root = self._roots[size] = self._tree.root().hex()
         if head is not None and head.root != root:
@@ -196,39 +271,75 @@ class _Walk:
                 key=self._survey.head_name(size),
             )
 
-    def _open(self, index: int, data: bytes) -> Record | None:
-        key = record_key(index)
+    def _tile(self, key: str, expected: bytes, index: int) -> None:
+        """Step (6): a tile that is there is right; one that is not was due if no wider one came before the
+        next head."""
+        level, place, _ = tile_of(key) or (0, 0, 0)
+        self._due.pop((level, place), None)
+        if self._survey.original(key) is None:
+            self._due[level, place] = key
+        elif self._read(key) != expected:
+            message = f"{key} does not follow from the records"
+            self._findings.add("audit.tile_wrong", message, index=index, key=key)
+
+    def _open(self, found: _Object, index: int) -> Record | None:
+        """The record that verifies; what does not is held until a void names it."""
         try:
-            return open_record(data, index, self._origin, self._trust)
+            return self._opened(found, index)
         except IntegrityError as error:
             code = "audit.wrong_key" if error.code.startswith("evidence.") else error.code
-            self._findings.add(code, f"record {index}: {error.message}", index=index, key=key)
+            self._uncounted.hold(index, found.digest, code, error.message)
             return None
+
+    def _opened(self, found: _Object, index: int) -> Record:
+        if found.data is None:
+            raise IntegrityError(
+                f"it has more than {MAX_RECORD_BYTES} bytes, which no record has",
+                code="audit.object_too_large",
+            )
+        return open_record(found.data, index, self._origin, self._trust)
 
     def beyond(self) -> None:
         """Step (7)."""
+        before: Record | None = None
         for index in self._survey.records_beyond():
-            key = record_key(index)
+            record = self._beyond(index)
             first = index == self._survey.size
-            data = self._read(key)
-            record = self._open(index, data) if first and data is not None else None
-            if record is not None and data is not None:
-                self._tell(index, record)
+            follows = before is not None and before.index == index - 1 and record is not None
+            if record is None:
+                pass
+            elif first or (follows and before is not None and of_one_batch(before, record)):
                 self._findings.add(
                     "audit.pending",
                     f"record {index} is written and not yet covered by a head; the next writer completes it",
                     index=index,
-                    key=key,
+                    key=record_key(index),
                 )
+                self._tell(index, record)
                 if self._tree is not None and self.tiles_seen is not None:
-                    self.tiles_seen |= {name for name, _ in self._tree.add(leaf(data))}
-            elif not first:
+                    self.tiles_seen |= {name for name, _ in self._tree.add(leaf(record.leaf))}
+                before = record
+            else:
                 self._findings.add(
                     "audit.pending_many",
                     f"record {index} lies beyond the newest head ({self._survey.size}): heads are gone",
                     index=index,
-                    key=key,
+                    key=record_key(index),
                 )
+
+    def _beyond(self, index: int) -> Record | None:
+        found = self._object(record_key(index))
+        if found is None:
+            return None
+        try:
+            return self._opened(found, index)
+        except IntegrityError as error:
+            code = "audit.wrong_key" if error.code.startswith("evidence.") else error.code
+            message = (
+                f"record {index}: {error.message}; `./lockstep audit void {index}` puts it on the record"
+            )
+            self._findings.add(code, message, index=index, key=record_key(index))
+            return None
 
     def compare(self, head: Head) -> None:
         """Step (8)."""
