@@ -11,10 +11,11 @@ import json
 import os
 import socket
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep.errors import LockstepError
+from lockstep.errors import IntegrityError, LockstepError
 from lockstep.lock import locked
 
 ENTRY = "entry"
@@ -33,12 +34,12 @@ def is_free(port: int) -> bool:
         return True
 
 
-def holder(port: int) -> str:
+def holder(port: int, *, apart_from: Collection[int] = ()) -> str:
     """`name (pid n)` of the process that listens on a port, as far as this user may see."""
     import psutil
 
     for connection in psutil.net_connections(kind="tcp"):
-        if connection.laddr.port == port and connection.pid:
+        if connection.laddr and connection.laddr.port == port and connection.pid not in (None, *apart_from):
             try:
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
             except psutil.Error:
@@ -95,9 +96,15 @@ class Ports:
         """Every name with its port; empty when there is no registry yet."""
         try:
             data = json.loads(self.file.read_text())
+            return {str(name): int(port) for name, port in data.items()}
         except FileNotFoundError:
             return {}
-        return {str(name): int(port) for name, port in data.items()}
+        except (ValueError, AttributeError, TypeError):
+            raise IntegrityError(
+                f"{self.file} does not say which port belongs to which process",
+                code="port.registry_malformed",
+                remedy=f"remove it and run `./lockstep up`, which gives out ports again: rm '{self.file}'",
+            ) from None
 
     def get(self, name: str) -> int | None:
         return self.all().get(name)
