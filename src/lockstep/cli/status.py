@@ -68,9 +68,14 @@ def status(context: Context) -> dict[str, Any]:
 
 def _drift(context: Context, recorded: Table) -> Iterator[Drift]:
     """What is otherwise on this machine than Lockstep left it."""
+    from lockstep.evidence.local_keys import trusts_own_keys
     from lockstep.local.drift import Drift, of_stack
     from lockstep.toolchain import find
 
+    paths = context.workspace.paths
+    if not trusts_own_keys(paths):
+        name = paths.local_trust.relative_to(paths.root)
+        yield Drift("trust.edited", "", f"{name} does not trust exactly this checkout's keys")
     if find() is None:
         message = "the outside programs are not there or were changed since they were made"
         yield Drift("toolchain.changed", "", message, live=False)
@@ -171,7 +176,7 @@ def _text(document: dict[str, Any]) -> str:
     told = document["policies"]
     if not told["same"]:
         lines.append(
-            f"! policies: {told['checkout']} here; the newest outcome was judged by {told['judged']}"
+            f"! policies: {told['checkout']} here, the newest outcome was judged by {told['judged']}"
         )
     for drift in document["drift"]:
         kind = "" if drift["live"] else " (file only)"

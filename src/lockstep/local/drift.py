@@ -55,6 +55,9 @@ def of_bucket(stack: LocalStack, bucket: str) -> list[Drift]:
     if credentials is None:
         return [Drift("bucket.credentials", name, "the audit bucket's credentials, audit.json, are gone")]
     found = _of_process(stack, lambda: programs.bucket(stack, credentials), lambda port: True)
+    if not stack.supervisor.has_daemon_file():
+        message = "supervisord.conf was edited; the running supervisord has not read it"
+        found.append(Drift("supervisor.file", "supervisord", message, live=False))
     for folder in (place.bucket_data, place.bucket_versions):
         if not folder.is_dir():
             found.append(Drift("bucket.folder", name, f"the audit bucket's folder {folder.name} is gone"))
@@ -151,9 +154,6 @@ def of_stack(
     if stack.supervisor.is_stuck():
         yield Drift("supervisor.stopped", "supervisord", "supervisord is there but does not answer")
         return
-    if stack.alive() and not stack.supervisor.has_daemon_file():
-        message = "supervisord.conf was edited; the running supervisord has not read it"
-        yield Drift("supervisor.file", "supervisord", message, live=False)
     yield from of_bucket(stack, bucket)
     for region in regions:
         yield from of_gateway(stack, region)

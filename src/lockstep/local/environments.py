@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,10 +104,15 @@ def changed_files(folder: Path) -> list[str]:
         since = _list_file(folder).stat().st_mtime_ns
     except (OSError, ValueError):
         return []
+    begun = time.time_ns()
     found = _walk(folder)
     later = {name: changed for name, changed in found.items() if changed >= since and name in listed}
     wrong = {name for name, digest in _hashes(folder, later).items() if listed[name] != digest}
-    return sorted(wrong | (found.keys() ^ listed.keys()))
+    wrong |= found.keys() ^ listed.keys()
+    if later and not wrong:  # so that the next look need not hash them again
+        with contextlib.suppress(OSError):
+            os.utime(_list_file(folder), ns=(begun, begun))
+    return sorted(wrong)
 
 
 def _list_file(folder: Path) -> Path:

