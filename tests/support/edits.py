@@ -305,7 +305,7 @@ def change_environment(scene: Scene) -> None:
     path = next(_prefix(scene).rglob("onnxruntime/__init__.py"))
     status, data = path.stat(), path.read_bytes()
     path.unlink()  # not through the link that other folders may share
-    path.write_bytes(b"#" + data[1:])
+    path.write_bytes(data[:-1] + b"#")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 

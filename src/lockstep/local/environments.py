@@ -131,14 +131,18 @@ def _walk(folder: Path) -> dict[str, int]:
 
 
 def _hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """What each file holds; one that is gone, because somebody is making the environment again, holds none."""
     found = {}
     for name in names:
         path = folder / name
-        if path.is_symlink():
-            found[name] = "-> " + str(path.readlink())
-            continue
-        with path.open("rb") as file:
-            found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            if path.is_symlink():
+                found[name] = "-> " + str(path.readlink())
+                continue
+            with path.open("rb") as file:
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            found[name] = ""
     return found
 
 

@@ -167,6 +167,12 @@ def set_backend(
         _change_clusters(folder, admin_port, before, after, deadline_s)
 
 
+def note_backend(folder: Path, name: str, port: int) -> None:
+    """Add or move a service in the files of a gateway that is down, or just starting: it reads them then."""
+    with locked(folder / "lock"):
+        _write_clusters(folder, {**read_backends(folder), name: (envoy.LOOPBACK, port)})
+
+
 def remove_backend(folder: Path, name: str) -> None:
     """Forget a service. Raises LockstepError `route.backend_in_use` while a route sends it traffic.
 

@@ -41,10 +41,20 @@ def holder(port: int, *, apart_from: Collection[int] = ()) -> str:
     for connection in psutil.net_connections(kind="tcp"):
         if connection.laddr and connection.laddr.port == port and connection.pid not in (None, *apart_from):
             try:
-                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+                process = psutil.Process(connection.pid)
+                return f"{process.name()} (pid {connection.pid}){_of_a_stack(process.cmdline())}"
             except psutil.Error:
                 return f"pid {connection.pid}"
     return "a process of another user"
+
+
+def _of_a_stack(words: list[str]) -> str:
+    """Which checkout's stack a process belongs to, as its command tells; empty for a stranger's."""
+    for word in words:
+        checkout, found, _ = word.partition("/.lockstep/stacks/")
+        if found:
+            return f" of the stack in {checkout}"
+    return ""
 
 
 def listens(pid: int, port: int) -> bool:
@@ -82,7 +92,8 @@ def require_free(port: int, name: str) -> None:
         raise LockstepError(
             f"port {port}, which {name} needs, is in use by {holder(port)}",
             code="port.in_use",
-            remedy="stop that process, or set lockstep:port in Pulumi.local.yaml to another number",
+            remedy="stop that process (of another checkout's stack: `./lockstep down` there), or set "
+            "lockstep:port in Pulumi.local.yaml to another number, 18680 say, and run it again",
         )
 
 

@@ -142,8 +142,7 @@ class LocalStack:
         `process.not_ready`.
         """
         from lockstep.local.environments import ensure
-        from lockstep.local.gateway import set_backend
-        from lockstep.local.httproute import backend_name
+        from lockstep.local.gateway import note_backend, set_backend
 
         bundle = self._materialize(release, store_url)
         ensure(
@@ -162,8 +161,14 @@ class LocalStack:
                 self.ports.release(name)
             raise
         admin = self.ports.get(admin_of(gateway_name(region)))
-        if admin is not None:
-            set_backend(self.gateway_folder(region), admin, backend_name(model, region, slot), port)
+        if admin is None:
+            return
+        try:
+            set_backend(self.gateway_folder(region), admin, name, port)
+        except Unavailable as error:
+            if error.code != "route.gateway_silent":
+                raise
+            note_backend(self.gateway_folder(region), name, port)  # it is being started beside us
 
     def _materialize(self, release: str, store_url: str) -> Path:
         """The release's folder; one that somebody changed is thrown away and made again from the store."""

@@ -14,7 +14,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import xmlrpc.client
 from collections.abc import Callable
@@ -33,6 +32,7 @@ from lockstep.lock import locked
 LOOK_S = 3.0
 """Seconds that a look waits for supervisord. One that is asked to stop something may take longer."""
 ENDING_S = 10.0
+SOCKETS = Path("/tmp")
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class Supervisor:
 
     @property
     def socket(self) -> Path:
-        """In the user's runtime folder, because a unix socket's path may have only 107 bytes."""
-        base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+        """In /tmp, because a unix socket's path may have only 107 bytes; whatever TMPDIR and XDG_RUNTIME_DIR
+        say, because the next command may come from another login, and the first one's folder goes with it."""
         name = hashlib.sha256(str(self.run.resolve()).encode()).hexdigest()[:16]
-        return base / f"lockstep-{os.getuid()}-{name}" / "supervisor.sock"
+        return SOCKETS / f"lockstep-{os.getuid()}-{name}" / "supervisor.sock"
 
     @property
     def _conf(self) -> Path:
