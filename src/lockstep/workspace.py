@@ -78,7 +78,7 @@ class Workspace:
 
 def prepare(workspace: Workspace, progress: Progress) -> Toolchain:
     """Make everything that the stack `local` needs before the engine runs. Idempotent; locked."""
-    from lockstep.evidence.local_keys import ensure_local_keys
+    from lockstep.evidence.local_keys import ensure_local_keys, trusts_own_keys
 
     if workspace.stack != LOCAL:
         raise UsageError(
@@ -90,6 +90,8 @@ def prepare(workspace: Workspace, progress: Progress) -> Toolchain:
     paths.state.mkdir(parents=True, exist_ok=True)
     toolchain = ensure(progress)
     with locked(paths.state / "prepare.lock", deadline_s=1800):
+        if not trusts_own_keys(paths):
+            progress(f"{paths.local_trust} did not trust exactly this checkout's keys: writing it again")
         ensure_local_keys(paths)
         if not workspace.passphrase.exists():
             write_atomic(workspace.passphrase, secrets.token_urlsafe(32).encode(), mode=0o600)

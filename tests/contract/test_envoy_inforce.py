@@ -180,6 +180,18 @@ def test_a_region_that_leads_elsewhere_is_named(fleet: Fleet, two: tuple[str, st
     assert fleet.eventually(lambda: entry_strays(fleet, *two), wanted)
 
 
+def test_a_second_address_of_a_region_is_named(fleet: Fleet, two: tuple[str, str]) -> None:
+    stranger = fleet.backend("stranger")
+    endpoints = entrypoint.gateway_endpoints({each: ("127.0.0.1", fleet.ports[each]) for each in two})
+    more = envoy.endpoint_at("127.0.0.1", stranger)
+    more["endpoint"]["hostname"] = "local-a"
+    endpoints["endpoints"][0]["lb_endpoints"].append(more)
+    document = gateway.discovery(envoy.ENDPOINTS_TYPE, [endpoints])
+    write_atomic(fleet.folder("entry") / "eds" / "eds.json", json.dumps(document).encode())
+    wanted = [f"region local-a goes to 127.0.0.1:{fleet.ports['local-a']} and 127.0.0.1:{stranger}"]
+    assert fleet.eventually(lambda: entry_strays(fleet, *two), wanted)
+
+
 def test_a_cell_that_no_table_can_hold_is_named(fleet: Fleet, region: str) -> None:
     fleet.route(region, both(5))
     edit(

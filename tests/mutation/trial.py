@@ -77,7 +77,9 @@ def run(opa_binary: Path, policies_dir: Path, chosen: Iterable[Mutant]) -> Score
     portions = [each[start : start + 20] for each in by_file.values() for start in range(0, len(each), 20)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = [
-            result for done in pool.map(lambda each: _try(opa_binary, policies, each), portions) for result in done
+            result
+            for done in pool.map(lambda each: _try(opa_binary, policies, each), portions)
+            for result in done
         ]
     return _scored(policies, results)
 
@@ -101,7 +103,11 @@ def _scored(policies: Policies, results: Sequence[tuple[Mutant, bool | None]]) -
         else:
             score.survivors.append(mutant)
     tried = {mutant.path for mutant, _ in results}
-    score.stale = [f"{path}: {becomes}" for path, was, becomes in reviewed if path in tried and (path, was, becomes) not in used]
+    score.stale = [
+        f"{path}: {becomes}"
+        for path, was, becomes in reviewed
+        if path in tried and (path, was, becomes) not in used
+    ]
     return score
 
 

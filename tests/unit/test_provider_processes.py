@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lockstep.errors import LockstepError
+from lockstep.local.drift import Drift
 from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths
 from lockstep.provider.kind import UNKNOWN, Call
@@ -31,11 +32,21 @@ SERVICE = {
     "bucket": "lockstep-audit",
     "retention_days": 1,
 }
-JUSTIFIES = ("intent", "retention_days")
-"""What a service needs to prove that it may start; that the record grew is no reason to start it again."""
+GATEWAY = {
+    "region": "local-a",
+    "port": 1,
+    "environment": "local",
+    "bucket": "lockstep-audit",
+    "retention_days": 1,
+}
+JUSTIFIES = {
+    "ModelService": ("intent", "retention_days"),
+    "Gateway": ("environment", "bucket", "retention_days"),
+}
+"""What proves that something may start; that the record grew is no reason to start it again."""
 NAMES = [
     (AuditBucket(), {"bucket": "b", "port": 1}, "audit-bucket", ["bucket"]),
-    (Gateway(), {"region": "local-a", "port": 1}, "gateway-local-a", ["region"]),
+    (Gateway(), GATEWAY, "gateway-local-a", ["region"]),
     (ModelService(), SERVICE, "digits-local-a-blue", ["model", "region", "slot"]),
     (EntryPoint(), {"port": 1, "regions": ["local-a"]}, "entry", []),
 ]
@@ -51,6 +62,9 @@ class Asked(Session):
     def alive(self, name: str) -> set[str]:
         return self._alive
 
+    def drift(self, name: str, process: str, look: Any) -> list[Drift]:
+        return [] if process in self._alive else [Drift("process.down", process, f"{process} does not run")]
+
 
 def call(session: Session, *, preview: bool = False) -> Call:
     return Call(session, "urn:pulumi:local::lockstep::lockstep:index:Thing::one", preview)
@@ -60,7 +74,7 @@ def call(session: Session, *, preview: bool = False) -> Call:
 def test_a_diff_asks_what_is_alive(
     tmp_path: Path, kind: Any, inputs: dict[str, Any], name: str, replaces: list[str]
 ) -> None:
-    outputs = {**inputs, "url": "u", "endpoint": "e"}
+    outputs = {**inputs, "url": "u", "endpoint": "e", "drift": ""}
     up, down = Asked(tmp_path, name), Asked(tmp_path)
     assert not kind.changed(call(up), outputs, inputs).changed
     assert kind.changed(call(down), outputs, inputs).changed  # after a reboot, although nothing changed
@@ -68,7 +82,7 @@ def test_a_diff_asks_what_is_alive(
     assert kind.read(call(down), "id", outputs) is None
     for key in inputs:
         change = kind.changed(call(up), outputs, {**inputs, key: "other"})
-        assert change.changed == (key not in JUSTIFIES)
+        assert change.changed == (key not in JUSTIFIES.get(type(kind).__name__, ()))
         assert change.replaces == ([key] if key in replaces else [])
 
 
@@ -87,7 +101,7 @@ def test_a_service_whose_release_a_preview_cannot_know_is_still_foreseen(tmp_pat
     inputs = {**SERVICE, "release": UNKNOWN}
     identity, outputs = ModelService().create(call(Asked(tmp_path), preview=True), inputs)
     assert identity == ""
-    assert outputs == inputs
+    assert outputs == {**inputs, "drift": ""}
 
 
 @pytest.fixture
@@ -129,7 +143,7 @@ class Unproven(ModelService):
     def authorize(self, call: Call, inputs: dict[str, Any]) -> None:
         pass
 
-    def start(self, stack: LocalStack, inputs: dict[str, Any]) -> dict[str, Any]:
+    def start(self, call: Call, stack: LocalStack, inputs: dict[str, Any]) -> dict[str, Any]:
         self.started.set()
         return {}
 

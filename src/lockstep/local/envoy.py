@@ -145,6 +145,8 @@ def listener(port: int, http: Json) -> Json:
     return {
         "name": "http",
         "address": _address(LOOPBACK, port),
+        # With it, any process of this user could listen beside Envoy and be given some of its connections.
+        "enable_reuse_port": False,
         "filter_chains": [{"filters": [{"name": name, "typed_config": http}]}],
     }
 

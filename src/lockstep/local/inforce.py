@@ -52,11 +52,11 @@ def entry_strays(
 ) -> list[str]:
     """The same for an entry point; gateways: region -> where its gateway listens."""
     found = bootstrap_strays(admin_port, entrypoint.entry_bootstrap(name, port, admin_port, folder))
-    given = {region: tuple(address) for region, address in gateways.items()}
+    given = {region: [_words(address)] for region, address in gateways.items()}
     reached = _regions(admin_port)
     for region in sorted(given.keys() | reached.keys()):
         if given.get(region) != reached.get(region):
-            found.append(f"region {region} goes to {_words(reached.get(region))}")
+            found.append(f"region {region} goes to {' and '.join(reached.get(region, ['nobody']))}")
     return found
 
 
@@ -145,18 +145,16 @@ def _weightless(route: Any) -> object:
     return route
 
 
-def _regions(admin_port: int) -> dict[str, Address]:
-    """Region -> address of the endpoints that an entry point knows."""
-    found: dict[str, Address] = {}
+def _regions(admin_port: int) -> dict[str, list[str]]:
+    """Region -> every address that an entry point knows for it."""
+    found: dict[str, list[str]] = {}
     for item in dump(admin_port, "static_endpoint_configs&include_eds"):
         for group in item.get("endpoint_config", {}).get("endpoints", []):
             for each in group.get("lb_endpoints", []):
                 endpoint = each["endpoint"]
                 address = endpoint["address"]["socket_address"]
-                found[str(endpoint.get("hostname", ""))] = (
-                    str(address["address"]),
-                    int(address["port_value"]),
-                )
+                words = _words((str(address["address"]), int(address["port_value"])))
+                found.setdefault(str(endpoint.get("hostname", "")), []).append(words)
     return found
 
 
