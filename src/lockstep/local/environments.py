@@ -131,7 +131,7 @@ def _walk(folder: Path) -> dict[str, int]:
 
 
 def _hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """What each file holds; one that is gone, because somebody makes the environment again, holds none."""
+    """What each file holds; one that is gone, because the environment is being made again, holds none."""
     found = {}
     for name in names:
         path = folder / name

@@ -197,6 +197,7 @@ class LocalStack:
         return open_store(url_of(store_url, self.paths.store)).materialize(release, folder)
 
     def _start(self, program: Program, port: int, ready: Any, *, deadline_s: float) -> None:
+        self.supervisor.recover()
         if program.name not in self.alive() or self._moved(program.name, port):
             require_free(port, program.name)
         self.supervisor.start(program, ready, deadline_s=deadline_s)

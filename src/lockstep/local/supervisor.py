@@ -231,6 +231,14 @@ class Supervisor:
         pid = self._recorded_pid()
         return pid if pid is not None and str(self._conf) in procfs.command(pid) else None
 
+    def recover(self) -> None:
+        """Have a supervisord that answers, or none and nothing of a former one: to be called before anybody
+        asks whether a port is free."""
+        with locked(self.run / "supervisor.lock"):
+            self._wake_daemon()
+            if self._daemon_pid(timeout_s=ENDING_S) is None and not self._is_leaving():
+                self._clear_remains()
+
     def _wake_daemon(self) -> None:
         pid = self._own_daemon()
         if pid is not None and procfs.state(pid) == "T":
