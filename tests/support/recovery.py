@@ -61,8 +61,11 @@ def state_loads(checkout: Checkout) -> None:
 
 def open_intents_show(checkout: Checkout) -> int | None:
     """An intent that the log has no outcome for is the one that `status` names; its index."""
-    closed = {record["intent"] for record in records(checkout) if record.kind == "outcome"}
-    opened = [record.index for record in records(checkout) if record.kind == "intent"]
+    audit = open_local("local", checkout.paths)
+    assert audit is not None
+    told = [*audit.log.tail(0), *filter(None, [audit.log.pending()])]
+    closed = {record["intent"] for record in told if record.kind == "outcome"}
+    opened = [record.index for record in told if record.kind == "intent"]
     left = [index for index in opened if index not in closed]
     shown = checkout.json("status")["open_intent"]
     assert left == ([] if shown is None else [shown])
