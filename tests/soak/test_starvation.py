@@ -52,12 +52,12 @@ class Starved:
         self.ended[f"{name}: {'done' if process.returncode == 0 else 'refused'}"] += 1
         return out + err
 
-    def recovers(self) -> None:
+    def recovers(self, *, copies: bool = True) -> None:
         checkout = self.operating.checkout
         recovery.state_loads(checkout)
         recovery.open_intents_show(checkout)
         checkout.run("up")
-        self.operating.status = recovery.whole(checkout)
+        self.operating.status = recovery.whole(checkout, copies=copies)
         self.witness.nothing_lost()
         self.witness.keep()
 
@@ -91,7 +91,7 @@ def _fill_during_an_operation(starved: Starved, disk: Disk, soak: Soak) -> None:
             assert "full" in said or "no space left" in said.lower(), said
     finally:
         disk.free()
-    starved.recovers()
+    starved.recovers(copies=False)
 
 
 def test_a_low_limit_on_open_files(checkout: Checkout, soak: Soak, image: bytes) -> None:
