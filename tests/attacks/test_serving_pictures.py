@@ -7,9 +7,7 @@ through HTTP in test_serving_attacks.py.
 from __future__ import annotations
 
 import io
-import struct
 import tracemalloc
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -19,24 +17,10 @@ from lockstep.serving.images import decode
 from lockstep.serving.limits import LIMITS
 from lockstep.serving.refusal import Refused
 from models.digits.preprocess import from_image
-from tests.support.images import (
-    MIB,
-    STORED_AS,
-    chunk,
-    encoded,
-    exif_bomb,
-    noise,
-    oriented,
-    png_header,
-    segment,
-    with_chunks,
-    with_segments,
-    zeros,
-)
+from tests.support.bombs import BOMBS, FOREIGN
+from tests.support.images import MIB, STORED_AS, chunk, encoded, noise, oriented
 from tests.support.pictures import PICTURES
 from tests.support.serving import classify, picture
-
-PNG, JPEG = picture(3), picture(3, format="JPEG")
 
 
 def answer(data: bytes) -> str:
@@ -82,27 +66,6 @@ def test_each_exif_orientation_shows_the_digit(orientation: int, format: str) ->
     assert np.array_equal(np.asarray(decode(stored)).shape, np.asarray(upright).shape)
 
 
-BOMBS = {
-    "zTXt": (with_chunks(PNG, chunk(b"zTXt", b"c\0\0" + zeros(512 * MIB))), "3"),
-    "iTXt": (with_chunks(PNG, chunk(b"iTXt", b"c\0\1\0\0\0" + zeros(512 * MIB))), "3"),
-    "iCCP": (with_chunks(PNG, chunk(b"iCCP", b"c\0\0" + zeros(512 * MIB))), "3"),
-    "a hundred zTXt": (with_chunks(PNG, *[chunk(b"zTXt", b"c\0\0" + zeros(MIB))] * 100), "3"),
-    "eXIf": (with_chunks(PNG, chunk(b"eXIf", exif_bomb(65_535, 8 * MIB))), "3"),
-    "animation": (with_chunks(PNG, chunk(b"acTL", struct.pack(">II", 2**31 - 1, 0))), "3"),
-    "private chunks": (with_chunks(PNG, *[chunk(b"zzZz", b"")] * 800_000), "serving.too_many_parts"),
-    "empty pixels": (with_chunks(PNG, *[chunk(b"IDAT", b"")] * 800_000), "serving.too_many_parts"),
-    "pixels of another": (png_header(4000, 4000), "serving.truncated"),
-    "Exif segment": (with_segments(JPEG, segment(0xE1, b"Exif\0\0" + exif_bomb(4000, 10_000))), "3"),
-    "Exif segments": (with_segments(JPEG, *[segment(0xE1, b"Exif\0\0" + bytes(60_000))] * 150), "3"),
-    "comments": (with_segments(JPEG, *[segment(0xFE, b"")] * 2_500_000), "serving.too_many_parts"),
-    "fill bytes": (with_segments(JPEG, b"\xff" * 10 * MIB), "3"),
-    "junk": (JPEG[:20] + bytes(10 * MIB) + JPEG[20:], "3"),
-    "escaped junk": (with_segments(JPEG, b"\xff\0" * 5 * MIB), "3"),
-    "restarts": (with_segments(JPEG, b"\xff\xd0" * 5 * MIB), "serving.too_many_parts"),
-    "scans": (picture(3, format="JPEG", progressive=True) * 200, "serving.too_many_parts"),
-}
-
-
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_does_not_unfold(name: str) -> None:
     """A picture with something in it that grows when read: the digit or a refusal, in little memory."""
@@ -112,27 +75,9 @@ def test_a_bomb_does_not_unfold(name: str) -> None:
     assert memory < 2 * len(data) + 40 * MIB
 
 
-def foreign() -> Iterator[tuple[str, bytes]]:
-    """Formats that are not served, each as a bomb: refused by their first bytes, whatever follows."""
-    frame = Image.new("L", (16, 16))
-    yield "GIF", encoded(frame, "GIF", save_all=True, append_images=[Image.new("L", (16, 16), 9)] * 50)
-    yield "GIF canvas", b"GIF89a\xff\xff\xff\xff\0\0\0" + b"\x2c\0\0\0\0\xff\xff\xff\xff\0\x08\x01" * 1000
-    yield "TIFF", encoded(frame, "TIFF")
-    strip = struct.pack("<HHII", 0x0111, 4, 2**31, 8) + struct.pack("<HHII", 0x0117, 4, 2**31, 8)
-    yield "TIFF strips", b"II*\0\x08\0\0\0" + struct.pack("<H", 2) + strip + bytes(4)
-    yield "TIFF loop", b"II*\0\x08\0\0\0" + struct.pack("<H", 0) + struct.pack("<I", 8)
-    yield "TIFF tags", exif_bomb(65_535, 1000)
-    yield "WEBP", encoded(frame, "WEBP")
-    yield "BMP", encoded(frame, "BMP")
-    yield "ICO", encoded(frame, "ICO")
-    yield "EPS", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n/x (%pipe%id) (r) file def\n"
-    yield "SVG", b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'
-    yield "PDF", b"%PDF-1.7\n"
-
-
-@pytest.mark.parametrize(("name", "data"), list(foreign()), ids=lambda value: str(value)[:12])
-def test_other_formats_are_refused_by_their_first_bytes(name: str, data: bytes) -> None:
-    found, memory = peak(data)
+@pytest.mark.parametrize("name", FOREIGN)
+def test_other_formats_are_refused_by_their_first_bytes(name: str) -> None:
+    found, memory = peak(FOREIGN[name])
     assert found == "serving.not_an_image" and memory < MIB
 
 

@@ -13,6 +13,7 @@ import hashlib
 import http.client
 import io
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -163,6 +164,23 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+UNSPEAKABLE = re.compile(
+    r"Traceback|File \\*\"|\.py\b|site-packages|/(usr|root|home|tmp|work|var|etc|proc|opt|lib)\b"
+    r"|\bat 0x|object at|<class|<module|\b(lockstep|PIL|numpy|onnx|starlette|bentoml|uvicorn|json)\.\w"
+    r"|\w(Error|Exception)\b|errno",
+    re.IGNORECASE,
+)
+
+
+def check_error(status: int, body: bytes) -> None:
+    """Every refusal that a test meets passes here: ours in form, and nothing of the inside in it."""
+    text = body.decode()
+    assert not UNSPEAKABLE.search(text), text
+    assert len(text) < 500, text
+    if text.startswith("{"):
+        assert set(json.loads(text)["error"]) == {"code", "message"}, text
+
+
 @dataclasses.dataclass
 class Server:
     process: subprocess.Popen[bytes]
@@ -178,7 +196,10 @@ class Server:
         with contextlib.closing(connection):
             connection.request(method, path, body, dict(headers or {}))
             response = connection.getresponse()
-            return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
+            answer = response.read()
+            if response.status >= 400 and method != "HEAD":
+                check_error(response.status, answer)
+            return response.status, {k.lower(): v for k, v in response.getheaders()}, answer
 
     def predict(self, image: bytes, kind: str = "image/png") -> tuple[int, dict[str, str], Any]:
         status, headers, body = self.request("POST", "/predict", image, {"content-type": kind})

@@ -69,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _bentoml_home():
             _serve(arguments)
     except LockstepError as error:
+        if error.remedy:
+            sys.stderr.write(f"next: {error.remedy}\n")
         sys.stderr.write(f"error: {error.message} [{error.code}]\n")
         return error.exit_code
     return 0

@@ -1,8 +1,9 @@
 """Is this model one that computes and nothing else, before ONNX Runtime reads it?
 
-ONNX Runtime opens the files that a tensor names as its data, beside the working directory where a model
-comes as bytes. So the protobuf is walked here, with the standard library (the onnx package is not part of
-a serving environment), down every path on which a tensor or a node can stand:
+A tensor may name a file as its data, or an address in memory; which of these a version of ONNX Runtime
+follows has changed more than once, and the release's lock file decides the version. So the protobuf is
+walked here, with the standard library (the onnx package is not part of a serving environment), down every
+path on which a tensor or a node can stand:
 
     (1) it parses to its last byte, and not too deep;
     (2) no tensor keeps its data outside;
