@@ -42,7 +42,7 @@ class Workspace:
         """The release store that the stack file names; the checkout's own where there is no such word."""
         from lockstep.stores import url_of
 
-        return url_of(self.file.settings().store if self.file.path.exists() else "", self.paths.store)
+        return url_of(self.file.store() if self.file.path.exists() else "", self.paths.store)
 
     @property
     def locks(self) -> Path:

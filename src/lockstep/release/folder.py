@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from lockstep import files
 from lockstep.lock import locked
-from lockstep.release import bundle, layout
+from lockstep.release import bundle, layout, pour
 from lockstep.release.bundle import Blob, corrupt
 from lockstep.release.layout import Descriptor, Step
 from lockstep.release.releases import Releases
 
-PIECE = 1 << 20
 WRITING_S = 3600.0
 """How long a writer waits for another: a bundle of many gigabytes takes minutes to be written."""
 
@@ -65,9 +62,7 @@ class FolderLayout:
         except FileNotFoundError:
             raise corrupt(f"blob {layout.named(digest, title)} is missing") from None
         with file:
-            file.seek(start)
-            while piece := file.read(PIECE):
-                yield piece
+            yield from pour.pieces(file, start)
 
     def add(self, blob: Blob, source: bytes | Path, step: Step) -> None:
         path = self.path(blob.digest)
@@ -75,18 +70,16 @@ class FolderLayout:
             bundle.check_file(path, blob)
             return
         beside = self.tmp / path.name
+        found = hashlib.sha256()
         with contextlib.ExitStack() as opened:
             file = opened.enter_context(beside.open("xb"))
             if isinstance(source, bytes):
-                size, found = len(source), hashlib.sha256(source).hexdigest()
-                file.write(source)
+                pieces = iter([source])
             else:
-                size, found = _copy(opened.enter_context(bundle.open_plain(source)), file)
-            os.fchmod(file.fileno(), 0o444)
-            file.flush()
-            os.fsync(file.fileno())
+                pieces = pour.pieces(opened.enter_context(bundle.open_plain(source)))
+            size = pour.pour(pieces, file, found)
         step(f"written {blob.title}")
-        layout.require_source(blob, size, found)
+        layout.require_source(blob, size, found.hexdigest())
         path.hardlink_to(beside)
         beside.unlink()
         step(f"linked {blob.title}")
@@ -112,17 +105,6 @@ class FolderLayout:
         beside.replace(self.root / "index.json")
         files.sync_folder(self.root)
         step("renamed index.json")
-
-
-def _copy(source: BinaryIO, target: BinaryIO) -> tuple[int, str]:
-    """Copy in pieces; (bytes, SHA-256 in hex) of what was copied."""
-    found, size, buffer = hashlib.sha256(), 0, bytearray(PIECE)
-    view = memoryview(buffer)
-    while count := source.readinto(buffer):  # type: ignore[attr-defined]
-        found.update(view[:count])
-        target.write(view[:count])
-        size += count
-    return size, found.hexdigest()
 
 
 class FolderStore(Releases):

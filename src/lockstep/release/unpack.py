@@ -13,17 +13,17 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from lockstep import files
 from lockstep.errors import IntegrityError
 from lockstep.lock import locked
-from lockstep.release import bundle, layout
+from lockstep.release import bundle, layout, pour
 from lockstep.release.bundle import Blob, Manifest
 from lockstep.release.layout import Layout
 
 PARTIAL = ".partial"
-PIECE = 1 << 20
 UNPACKING_S = 3600.0
 """How long one process waits for another that is unpacking into the same folder."""
 
@@ -103,20 +103,22 @@ def _read_on(source: Layout, blob: Blob, partial: Path) -> None:
     found, size = hashlib.sha256(), 0
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(partial, flags, 0o600), "r+b") as file:
-        while piece := file.read(PIECE):
+        for piece in pour.pieces(file):
             found.update(piece)
             size += len(piece)
+        missing = source.stream(blob.digest, blob.title, size) if size < blob.size else iter(())
         try:
-            for piece in source.stream(blob.digest, blob.title, size) if size < blob.size else ():
-                found.update(piece)
-                file.write(piece)
-                size += len(piece)
-                if size > blob.size:
-                    break
+            size += pour.pour(_at_most(missing, blob.size - size), file, found)
             layout.require_same(blob, size, found.hexdigest())
         except IntegrityError:
             partial.unlink(missing_ok=True)
             raise
-        os.fchmod(file.fileno(), 0o444)
-        file.flush()
-        os.fsync(file.fileno())
+
+
+def _at_most(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
+    """The pieces, and no more than one of them beyond the limit: too much is told, not written to the end."""
+    for piece in pieces:
+        yield piece
+        limit -= len(piece)
+        if limit < 0:
+            return
