@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lockstep.audit.bucket import COMPLIANCE, Bucket, Version
 from lockstep.audit.layout import (
@@ -38,6 +38,7 @@ class Survey:
     objects: dict[str, list[Version]]
     heads: dict[int, Head] = field(default_factory=dict)
     heads_found: int = 0
+    locks: dict[str, datetime] = field(default_factory=dict)
     _tile: tuple[int, bytes] | None = None
 
     @property
@@ -79,6 +80,21 @@ class Survey:
         start = index % TILE_WIDTH * HASH_BYTES
         entry = self._tile[1][start : start + HASH_BYTES]
         return entry if len(entry) == HASH_BYTES else None
+
+    def report_short_locks(
+        self, times: Mapping[int, datetime], retention: timedelta, findings: Findings
+    ) -> None:
+        """Step (2): a record, and the head and the tile that were written with it, are held for `retention`
+        from the record's own time. times: index -> what the record says, where one verifies."""
+        for index, time in times.items():
+            size = index + 1
+            written = [record_key(index), head_key(size), *(tile_key(*tile) for tile in tiles_of(size))]
+            for key in written:
+                until = self.locks.get(key)
+                if until is not None and until < time + retention:
+                    message = f"the lock of {key} ends at {until:%Y-%m-%d %H:%M:%S} UTC, before the "
+                    message += f"{retention.days} days that the log promises: run `./lockstep audit renew`"
+                    findings.add("audit.lock_short", message, index=index, key=key)
 
     def report_unexpected(self, tiles: set[str] | None, findings: Findings) -> None:
         """Step (0): names that are none, and tiles that no log of this size has (None: it cannot be said)."""
@@ -131,7 +147,10 @@ def _check_lock(bucket: Bucket, survey: Survey, version: Version, now: datetime,
     name = key if original else f"version {version.version_id} of {key}"
     if found is None or found.mode != COMPLIANCE or found.retain_until is None:
         findings.add("audit.unlocked", f"{name} has no COMPLIANCE lock", index=index, key=key)
-    elif found.retain_until <= now:
+        return
+    if original:
+        survey.locks[key] = found.retain_until
+    if found.retain_until <= now:
         message = f"the lock of {name} ended at {found.retain_until:%Y-%m-%d %H:%M:%S} UTC"
         findings.add("audit.lock_ended", message, index=index, key=key)
 

@@ -9,11 +9,11 @@ tail: give a head that was kept elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from lockstep.audit import history
-from lockstep.audit.bucket import Bucket
+from lockstep.audit.bucket import Bucket, from_text
 from lockstep.audit.clock import Clock
 from lockstep.audit.layout import record_key
 from lockstep.audit.note import Head, NoteKey
@@ -37,18 +37,21 @@ def verify(
     kept: Sequence[Head] = (),
     history_dir: Path | None = None,
     now: datetime,
+    retention: timedelta | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Verify a whole log and say everything that is wrong with it, each problem naming its object.
 
     head: one kept elsewhere, which the log must contain; kept: more of them, which this machine kept;
     history_dir: Pulumi's history files to compare with what the records list; now: for locks that have
-    ended; progress: called with (done, of).
+    ended; retention: for how long the reader's own config promises to hold each record; progress: called
+    with (done, of).
     Raises Unavailable when the bucket cannot be read; what is wrong in it is never raised but reported.
 
     (0) list every version of every key; a key must be the one name of a record, head or tile
     (1) one version and no delete marker for each key
-    (2) each version is locked in COMPLIANCE mode (what a dead writer left beyond the head is not yet)
+    (2) each version is locked in COMPLIANCE mode (what a dead writer left beyond the head is not yet), the
+        log's own for as long as the log promises
     (3) each head has a good signature of a log key, the right origin, and the size of its name
     (4) each record up to the newest head is there, and its bytes give the root of every head
     (5) each record is canonical, signed by a deployer, and says its own index and origin
@@ -69,6 +72,8 @@ def verify(
     walk.beyond()  # (7)
     for one in given:
         walk.compare(one)  # (8)
+    if retention is not None:
+        survey.report_short_locks(walk.times, retention, findings)
     survey.report_unexpected(walk.tiles_seen, findings)
     if history_dir is not None:
         _compare_history(walk.story, history_dir, findings)  # (10)
@@ -98,6 +103,7 @@ class _Walk:
         self._roots: dict[int, str] = {0: Recomputed().root().hex()}
         self._clock = Clock(findings)
         self.story = Story(findings)
+        self.times: dict[int, datetime] = {}
         self.tiles_seen: set[str] | None = set()
 
     def records(self, progress: Progress | None) -> None:
@@ -152,6 +158,7 @@ class _Walk:
         version = self._survey.original(record_key(index))
         if record is not None and version is not None:
             self._clock.add(record, version.key, version.written)
+            self.times[index] = from_text(record.time)
         self.story.add(index, record)
 
     def _committed(self, index: int) -> bytes | None:
