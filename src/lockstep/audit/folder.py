@@ -63,7 +63,7 @@ def _moment(text: object) -> datetime | None:
     """A stored time; one that is none locks nothing."""
     try:
         return from_text(text) if isinstance(text, str) else None
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
 
 

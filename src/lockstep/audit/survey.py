@@ -183,7 +183,8 @@ def _report_heads(survey: Survey, refused: list[tuple[str, IntegrityError]], fin
         # Another key or origin refuses every head alike: say it once, about the newest.
         refused = refused[-1:]
     for key, error in refused:
-        findings.add(error.code, f"{key}: {error.message}", key=key)
+        code = "audit.head_missing" if error.code == "audit.object_missing" else error.code
+        findings.add(code, f"{key}: {error.message}", key=key)
     _report_gaps(survey, findings)
 
 

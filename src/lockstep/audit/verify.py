@@ -15,7 +15,7 @@ from pathlib import Path
 from lockstep.audit import history
 from lockstep.audit.bucket import Bucket, from_text
 from lockstep.audit.clock import Clock
-from lockstep.audit.layout import record_key
+from lockstep.audit.layout import RECORD_PREFIX, number_of, record_key
 from lockstep.audit.note import Head, NoteKey
 from lockstep.audit.problem import Findings, Report
 from lockstep.audit.recompute import Recomputed, leaf
@@ -177,7 +177,9 @@ class _Walk:
         try:
             return self._bucket.get(key, version.version_id)
         except IntegrityError as error:
-            self._findings.add(error.code, error.message, key=key)
+            gone = error.code == "audit.object_missing" and key.startswith(RECORD_PREFIX)
+            code = "audit.record_missing" if gone else error.code
+            self._findings.add(code, error.message, index=number_of(key), key=key)
             return None
 
     def _grow(self, leaf_hash: bytes, index: int) -> None:
