@@ -183,7 +183,7 @@ class ExportFolder:
             items = self._listed.get(key, [{"version_id": "file", "is_latest": True, "delete_marker": False}])
             for item in items:
                 marker, latest = bool(item["delete_marker"]), bool(item["is_latest"])
-                # What the list names is there, with or without its file: else a file taken away leaves no gap.
+                # What the list names is there, with or without its file: a file taken away leaves a gap.
                 path = self._path(key, str(item["version_id"]), latest)
                 size = path.stat().st_size if _is_plain(key) and path.is_file() and not marker else 0
                 written = from_text(item["written"]) if item.get("written") else None
