@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -27,6 +27,7 @@ from lockstep.errors import Unavailable, UsageError
 from lockstep.evidence.keys import LOCAL, load_trust
 from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths, here, origin_of
+from lockstep.workspace import Workspace
 
 SHOWN_PROBLEMS = 20
 QUIET_S = 2.0
@@ -117,6 +118,7 @@ def verify_command(
         kept=_kept(folder, stack, paths, log_keys),
         history_dir=_history_dir(history_text, stack, paths),
         now=datetime.now(UTC),
+        retention=_promised(stack, paths) if folder is None else None,
         progress=_progress(),
     )
     if folder is None and report.ok:
@@ -132,6 +134,12 @@ def _kept(folder: Path | None, stack: str, paths: Paths, log_keys: Sequence[Note
         return kept_heads(paths, stack, origin_of(stack))
     path = folder / "checkpoint"
     return (read_head(str(path), log_keys, origin_of(stack)),) if path.exists() else ()
+
+
+def _promised(stack: str, paths: Paths) -> timedelta | None:
+    """For how long this checkout's stack file promises to hold a record; None without such a file."""
+    file = Workspace(paths, stack).file
+    return timedelta(days=file.settings().retention_days) if file.path.is_file() else None
 
 
 def _live_problems(stack: str, paths: Paths) -> tuple[Problem, ...]:
