@@ -100,7 +100,7 @@ class Log(Reader):
                 if place == 0:
                     raise
                 raise BatchCut(expect_size, place, len(drafts)) from None
-        self._cover([leaf_hash(leaf) for leaf in leaves], until)
+        self.cover([leaf_hash(leaf) for leaf in leaves], until)
         return records
 
     def settle(self, *, now: datetime, retention: timedelta) -> Head:
@@ -212,10 +212,10 @@ class Log(Reader):
         """Complete what a writer left who died between its records and its head."""
         for record in left:
             writing.lock_until(self.bucket, record_key(record.index), record.leaf, retain_until)
-        return self._cover([leaf_hash(record.leaf) for record in left], retain_until)
+        return self.cover([leaf_hash(record.leaf) for record in left], retain_until)
 
-    def _cover(self, leaves: Sequence[bytes], retain_until: datetime) -> Head:
-        """Write the tiles and the head that cover further leaf hashes."""
+    def cover(self, leaves: Sequence[bytes], retain_until: datetime) -> Head:
+        """Write the tiles and the head that cover further leaf hashes, whose objects are there and locked."""
         head, tiles = self._known()
         signer = self._signers()[1]
         larger = writing.grow(self.bucket, tiles, head, leaves, retain_until)
