@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -54,8 +55,21 @@ def status(context: Context) -> dict[str, Any]:
         "open_intent": None if opened is None else opened.index,
         "odd": odd,
         "barred": [] if state is None else list(state.barred),
+        "locks": _locks(context),
         "regions": regions,
     }
+
+
+def _locks(context: Context) -> dict[str, Any] | None:
+    """When the first lock of the log ends, and whether that is soon; None without one."""
+    from lockstep.audit.locks import ends_soon, first_end
+
+    audit = context.ledger.audit()
+    end = None if audit is None else first_end(audit.bucket)
+    if end is None:
+        return None
+    soon = ends_soon(end, datetime.now(UTC), timedelta(days=context.settings.retention_days))
+    return {"first_end": end.strftime("%Y-%m-%dT%H:%M:%SZ"), "soon": soon}
 
 
 def _region(
@@ -126,6 +140,9 @@ def _text(document: dict[str, Any]) -> str:
         lines.append(f"OPEN INTENT: record {document['open_intent']} has no outcome; run `./lockstep up`")
     if document["odd"]:
         lines.append(f"! {document['odd']}: run `./lockstep up`")
+    if document["locks"] and document["locks"]["soon"]:
+        end = document["locks"]["first_end"]
+        lines.append(f"! the first lock of the log ends at {end}: run `./lockstep audit renew`")
     for barred in document["barred"]:
         lines.append(f"barred after a rollback: {short(barred)}")
     for entry in document["regions"]:
