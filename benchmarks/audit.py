@@ -210,10 +210,8 @@ def _table(result: dict[str, Any]) -> str:
     lines.append(f"  ratio {result['append_ratio']} (claim: {result['claim']})")
     made = result["made_by_group_commit"]
     lines.append(f"made by group commit, in memory: {made['records']} records, {made['per_second']} a second")
-    lines.append(
-        f"verified: {checked['records']} records, {checked['bytes'] / 1e6:.0f} MB, "
-        f"in {checked['seconds']} s; plain SHA-256 of the same files {checked['sha256_seconds']} s: ratio {checked['ratio']}"
-    )
+    lines.append("verified: {records} records, {bytes} bytes, in {seconds} s".format(**checked))
+    lines.append("  plain SHA-256 of the same files {sha256_seconds} s: ratio {ratio}".format(**checked))
     return "\n".join([*lines, ""])
 
 

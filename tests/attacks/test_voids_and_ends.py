@@ -256,7 +256,7 @@ def test_garbage_below_a_marker_and_under_more_garbage(kept: Kept) -> None:
     put(kept, record_key(6), GARBAGE)
     put(kept, record_key(6), b"over it")
     kept.bucket.hide(record_key(6))
-    voiding.clear_markers(kept.log, 6)
+    cleared(kept, 6)
     (made,) = kept.void()
     void = void_of(made)
     assert void is not None and void.digest == digest(GARBAGE), "what was written first is what lies there"
@@ -269,9 +269,32 @@ def test_a_delete_marker_on_the_next_place_is_taken_away(kept: Kept) -> None:
     kept.bucket.hide(record_key(6))
     with pytest.raises(IntegrityError):
         kept.note()
-    assert voiding.clear_markers(kept.log, 6) == [record_key(6)]
+    assert cleared(kept, 6) == [record_key(6)]
     kept.note()
     good(kept.verify())
+
+
+@pytest.mark.parametrize("key", [head_key(7), tile_key(0, 0, 7)])
+def test_garbage_under_the_key_of_the_next_head_or_tile_is_taken_away(kept: Kept, key: str) -> None:
+    put(kept, key, b"a stray upload")
+    with pytest.raises(IntegrityError):
+        kept.note()
+    assert cleared(kept, 6) == [key]
+    settled(kept)
+    kept.note()
+    assert good(kept.verify()).notes == ()
+
+
+def cleared(kept: Kept, start: int) -> list[str]:
+    found = voiding.strays(kept.log, start)
+    voiding.clear(kept.log, found)
+    return [one.key for one in found]
+
+
+def test_what_the_log_wrote_is_never_taken_away(kept: Kept) -> None:
+    before = set(kept.bucket.objects)
+    assert cleared(kept, 0) == []
+    assert set(kept.bucket.objects) == before
 
 
 def test_a_record_that_a_writer_left_is_completed_not_voided(kept: Kept) -> None:

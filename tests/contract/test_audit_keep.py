@@ -153,7 +153,7 @@ def test_a_delete_marker_over_garbage_is_taken_away(place: Place) -> None:
     assert place.raw("PUT", record_key(6), body=b"a stray upload") == 200
     assert place.raw("DELETE", record_key(6)) == 204
     done = place.json("void", "6", "--reason", "stray", "--yes")
-    assert (done["markers"], done["records"]) == ([record_key(6)], [7])
+    assert (done["cleared"], done["records"]) == ([record_key(6)], [7])
     place.writer.note()
     assert place.json("verify")["ok"]
 

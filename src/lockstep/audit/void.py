@@ -9,14 +9,22 @@ the next one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from lockstep.audit.bucket import Bucket, LostRace, Version
-from lockstep.audit.layout import MAX_RECORD_BYTES, RECORD_PREFIX, number_of, record_key
+from lockstep.audit.layout import (
+    HEAD_PREFIX,
+    MAX_RECORD_BYTES,
+    RECORD_PREFIX,
+    number_of,
+    record_key,
+    size_with,
+)
 from lockstep.audit.log import Log
+from lockstep.audit.note import open_note
 from lockstep.audit.reader import Deleted, NotCounted
 from lockstep.audit.record import Record, draft, open_record
 from lockstep.errors import IntegrityError, UsageError
@@ -109,21 +117,49 @@ def _drafts(found: list[Garbage], size: int, reason: str, who: dict[str, Any]) -
     return [draft("history", **who, history_reason=why)] * (found[0].index - size)
 
 
-def clear_markers(log: Log, start: int) -> list[str]:
-    """Take away the delete markers from an index on: they hold nothing, and hide what is or may be there."""
-    after = record_key(start - 1) if start else None
-    markers = [
-        one
-        for one in log.bucket.versions(RECORD_PREFIX, after, REACH)
-        if one.delete_marker and _is_place(one)
-    ]
-    for one in markers:
+def strays(log: Log, start: int) -> list[Version]:
+    """What nothing protects, nobody needs, and is in the way of a writer or reader, from an index on.
+
+    Delete markers at the places of records hold nothing, and hide what is or may be there. Unlocked objects
+    under the keys of heads and tiles still to be written are not the log's: it writes these with the same
+    bytes whoever does it, and one that a dead writer left is written again. What somebody has locked there
+    stays, and is refused by name when a writer meets it.
+    """
+    versions = log.bucket.versions("")
+    size = _size(log, versions)
+    found = []
+    for one in versions:
+        number = number_of(one.key)
+        if one.key.startswith(RECORD_PREFIX):
+            due = one.delete_marker and number is not None and number >= start
+        else:
+            due = (size_with(one.key) or 0) > size and not _is_locked(log.bucket, one)
+        found += [one] if due else []
+    return found
+
+
+def clear(log: Log, found: Sequence[Version]) -> None:
+    """Take strays away."""
+    for one in found:
         log.bucket.delete(one.key, one.version_id)
-    return [one.key for one in markers]
 
 
-def _is_place(version: Version) -> bool:
-    return number_of(version.key) is not None
+def _size(log: Log, versions: Sequence[Version]) -> int:
+    """The size of the newest head that verifies, whatever else lies under the keys of heads."""
+    heads = [one for one in versions if one.key.startswith(HEAD_PREFIX) and not one.delete_marker]
+    for one in reversed(heads):
+        try:
+            head = open_note(log.bucket.get(one.key, one.version_id), log.log_keys, log.origin)
+        except IntegrityError:
+            continue
+        if head.size == number_of(one.key):
+            return head.size
+    return 0
+
+
+def _is_locked(bucket: Bucket, version: Version) -> bool:
+    found = None if version.delete_marker else bucket.head(version.key, version.version_id)
+    return found is not None and found.locked_until() is not None
 
 
 def _first_versions(bucket: Bucket, start: int) -> Iterator[Version]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import click
 
@@ -37,19 +38,23 @@ def void(index: int, reason: str, yes: bool, stack: str, dry_run: bool, output: 
     """
     writing = open_to_write(stack, paths_in_context())
     log = writing.audit.log
+    strays = voiding.strays(log, index)
+    cleared = [one.key for one in strays]
+    if strays and not dry_run:
+        confirm_or_stop(f"Take away what is unlocked and no part of the log: {', '.join(cleared)}?", yes=yes)
+        voiding.clear(log, strays)
     found = voiding.look(log, index)
-    document = {"dry_run": dry_run, "garbage": [one.as_json() for one in found], "markers": [], "records": []}
-    if not dry_run:
-        if found:
-            say(_listed(found))
-            confirm_or_stop(f"Void {len(found)} of these places?", yes=yes)
-        document["markers"] = voiding.clear_markers(log, index)
+    garbage = [one.as_json() for one in found]
+    document: dict[str, Any] = {"dry_run": dry_run, "garbage": garbage, "cleared": cleared, "records": []}
+    if found and not dry_run:
+        say(_listed(found))
+        confirm_or_stop(f"Void {len(found)} of these places?", yes=yes)
         written = voiding.void_all(
             log, index, reason, **writing.who, clock=lambda: datetime.now(UTC), retention=writing.retention
         )
         document["records"] = [record.index for record in written]
     document["head"] = str(log.head())
-    emit(output, "audit.void", document, lambda: _void_text(found, document["records"], dry_run, index))
+    emit(output, "audit.void", document, lambda: _void_text(found, document, index))
 
 
 def _listed(found: list[Garbage]) -> str:
@@ -59,12 +64,14 @@ def _listed(found: list[Garbage]) -> str:
     )
 
 
-def _void_text(found: list[Garbage], records: object, dry_run: bool, index: int) -> str:
-    if not found:
-        return f"everything from {index} on verifies, or is void already: nothing to do"
-    if dry_run:
-        return f"would be voided:\n{_listed(found)}"
-    return f"{len(found)} places are void, by records {records}\nnext: ./lockstep up"
+def _void_text(found: list[Garbage], document: dict[str, Any], index: int) -> str:
+    verb = "would be taken away" if document["dry_run"] else "taken away"
+    cleared = [f"{verb}, unlocked and no part of the log: {key}" for key in document["cleared"]]
+    if found and document["dry_run"]:
+        cleared.append(f"would be voided:\n{_listed(found)}")
+    elif found:
+        cleared.append(f"{len(found)} places are void, by records {document['records']}\nnext: ./lockstep up")
+    return "\n".join(cleared) or f"everything from {index} on verifies, or is void already: nothing to do"
 
 
 @click.command(
