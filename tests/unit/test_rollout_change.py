@@ -6,6 +6,7 @@ The engine is a stand-in that does what gate, routes and receipt do, on the real
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +15,10 @@ from string import Template
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from lockstep.audit.layout import record_key
+from lockstep.cli.audit import command as audit
 from lockstep.deploy import Touch
 from lockstep.errors import Cancelled, Denied, IntegrityError, LockstepError, UsageError
 from lockstep.rollout.change import Change, intent_since, require_outcome
@@ -165,6 +169,43 @@ def test_a_denial_while_the_stack_is_down_is_said_and_not_written(setting: Setti
     with pytest.raises(Denied):
         setting.change.judge(setting.scene.table(setting.scene.cell(setting.scene.better, 5)))
     assert len(setting.scene.records()) == 2
+
+
+def stray(setting: Setting, index: int) -> None:
+    """What anybody who can write to the bucket can do to the next place of the log."""
+    bucket = setting.scene.server.bucket()
+    assert bucket._ask("PUT", record_key(index), body=b"a stray upload").status == 200
+
+
+def void(setting: Setting, remedy: str) -> None:
+    """Run the command that an error names."""
+    words = shlex.split(remedy)
+    assert words[:3] == ["./lockstep", "audit", "void"]
+    result = CliRunner().invoke(audit, [*words[2:], "--yes"], obj=setting.scene.paths)
+    assert result.exit_code == 0, result.output
+
+
+def test_garbage_at_the_next_place_is_said_before_anything_and_voided(setting: Setting) -> None:
+    before = setting.bytes
+    stray(setting, 2)
+    with pytest.raises(IntegrityError) as caught:
+        setting.apply(placed(setting))
+    assert (setting.bytes, setting.engine.ran) == (before, 0)
+    void(setting, caught.value.remedy)
+    setting.apply(placed(setting))
+    assert setting.scene.kinds() == ["intent", "outcome:complete", "void", "intent", "outcome:complete"]
+
+
+def test_garbage_in_the_middle_of_an_update_is_voided_and_the_update_done_again(setting: Setting) -> None:
+    setting.engine.between = lambda: stray(setting, 3)
+    with pytest.raises(IntegrityError) as caught:
+        setting.apply(placed(setting))
+    void(setting, caught.value.remedy)
+    setting.engine.between = nothing
+    setting.recover()
+    setting.apply(placed(setting))
+    assert setting.scene.kinds()[-1] == "outcome:complete"
+    assert setting.workspace.file.settings().table == placed(setting)
 
 
 @pytest.mark.parametrize("error", [BROKEN, Cancelled("stopped", code="engine.cancelled")])

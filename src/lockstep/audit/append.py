@@ -13,7 +13,7 @@ from datetime import datetime
 
 from lockstep.audit import note
 from lockstep.audit.bucket import Bucket, KeyTaken, LostRace, ObjectHead
-from lockstep.audit.layout import TILE_HEIGHT, TILE_WIDTH, head_key, tile_key
+from lockstep.audit.layout import TILE_HEIGHT, TILE_WIDTH, head_key, size_with, tile_key
 from lockstep.audit.merkle import Tiles, subtree
 from lockstep.audit.note import Head, NoteKey
 from lockstep.errors import IntegrityError, Unavailable
@@ -78,10 +78,11 @@ def _put_same(bucket: Bucket, key: str, data: bytes, retain_until: datetime, cod
         version = bucket.put_new(key, data, retain_until)
     except KeyTaken:
         if bucket.head(key) is None or bucket.get(key) != data:
+            place = (size_with(key) or 1) - 1
             raise IntegrityError(
-                f"{key} is there with other bytes than the log yields",
+                f"{key} is there with other bytes than the log yields: somebody else wrote it",
                 code=code,
-                remedy="run `./lockstep audit verify`; the bucket was changed from outside",
+                remedy=f'./lockstep audit void {place} --reason "who wrote it, if you know"',
             ) from None
         ensure_locked(bucket, key, data, retain_until)
         return

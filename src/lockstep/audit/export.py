@@ -3,7 +3,7 @@
 record/ tile/ head/   the objects under their own keys, as the bucket showed them
 checkpoint            the newest head, as a signed note
 log.vkey              the log's verifier key (compare it with one that you got elsewhere)
-deployers/<id>.pem    the public keys that may sign records (likewise)
+deployers/<id>.pem    the public keys that may sign records (likewise), and deployers.vkey, as verifier keys
 versions.json         every version and delete marker that the bucket listed, with its lock
 versions/<key>/<id>   the bytes of versions that something else was written over
 """
@@ -46,11 +46,18 @@ MAX_LIST_BYTES = 512 * 1024 * 1024
 
 
 def export(
-    bucket: Bucket, folder: Path, head: Head, log_keys: Sequence[NoteKey], deployers: Mapping[str, str]
+    bucket: Bucket,
+    folder: Path,
+    head: Head,
+    log_keys: Sequence[NoteKey],
+    deployers: Mapping[str, str],
+    *,
+    signers: Sequence[NoteKey] = (),
 ) -> int:
     """Copy everything in the bucket into a new folder; returns the number of objects.
 
-    head: the newest; deployers: key id -> PEM. The folder appears complete or not at all.
+    head: the newest; deployers: key id -> PEM; signers: the same keys as verifier keys. The folder
+    appears complete or not at all.
     Raises UsageError `audit.export_exists` when there is something at that place.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -65,6 +72,7 @@ def export(
         count = _copy(bucket, partial)
         (partial / "checkpoint").write_bytes(head.note)
         (partial / "log.vkey").write_text("".join(f"{key}\n" for key in log_keys))
+        (partial / "deployers.vkey").write_text("".join(f"{key}\n" for key in signers))
         for keyid, pem in deployers.items():
             path = partial / "deployers" / f"{keyid}.pem"
             path.parent.mkdir(exist_ok=True)

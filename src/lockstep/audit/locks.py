@@ -1,4 +1,4 @@
-"""When locks end, and what the log says about how long they last. Pure."""
+"""When locks end, and what the log says about how long they last."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from lockstep.audit.about import Renewed
-from lockstep.audit.layout import record_key, size_with
+from lockstep.audit.bucket import Bucket
+from lockstep.audit.layout import HEAD_PREFIX, record_key, size_with
 from lockstep.audit.problem import Findings
 
 SOON = timedelta(days=30)
@@ -16,6 +17,14 @@ SOON = timedelta(days=30)
 def ends_soon(end: datetime, now: datetime, length: timedelta) -> bool:
     """Whether a lock that was made for `length` should be renewed."""
     return end - now < min(SOON, length / 10)
+
+
+def first_end(bucket: Bucket) -> datetime | None:
+    """When the lock of the oldest head ends, in two requests: locks are made alike, so this one ends first.
+    `audit verify` looks at all of them. None for a log without heads, or an oldest head without a lock."""
+    oldest = bucket.versions(HEAD_PREFIX, limit=1)
+    found = bucket.head(oldest[-1].key, oldest[-1].version_id) if oldest else None
+    return found.locked_until() if found else None
 
 
 def of_log(key: str, size: int) -> bool:

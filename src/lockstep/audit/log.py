@@ -21,7 +21,7 @@ from lockstep.audit.merkle import leaf_hash
 from lockstep.audit.note import Head, NoteKey
 from lockstep.audit.reader import Deleted, NotCounted, Reader, garbage
 from lockstep.audit.record import PAYLOAD_TYPE, Record, complete, open_record, seal
-from lockstep.canonical import canonical
+from lockstep.canonical import canonical, parse
 from lockstep.errors import IntegrityError, UsageError
 from lockstep.evidence.keys import Signer, Trust
 
@@ -88,23 +88,18 @@ class Log(Reader):
                 code="audit.batch_size",
                 remedy="write several batches, each at the head that the one before it made",
             )
-        signer, _ = self._signers()
-        leaves = self._seal_all(drafts, expect_size, now, signer)
-        records = [
-            open_record(leaf, expect_size + place, self.origin, self.trust)
-            for place, leaf in enumerate(leaves)
-        ]
+        records = self._seal_all(drafts, expect_size, now, self._signers()[0])
         until = now + retention
         self._require_newest(expect_size, now=now, retention=retention)
         refuse_behind(self._newest_readable(), now)
-        for place, leaf in enumerate(leaves):
+        for place, record in enumerate(records):
             try:
-                writing.put_record(self.bucket, record_key(expect_size + place), leaf, until)
+                writing.put_record(self.bucket, record_key(record.index), record.leaf, until)
             except LostRace:
                 if place == 0:
                     raise
-                raise BatchCut(expect_size, place, len(drafts)) from None
-        self._cover([leaf_hash(leaf) for leaf in leaves], until)
+                raise BatchCut(expect_size, place, len(records)) from None
+        self.cover([leaf_hash(record.leaf) for record in records], until)
         self._own = records[-1]
         return records
 
@@ -163,21 +158,29 @@ class Log(Reader):
 
     def _seal_all(
         self, drafts: Sequence[Mapping[str, Any]], first: int, now: datetime, signer: Signer
-    ) -> list[bytes]:
+    ) -> list[Record]:
+        """The signed records. The first is read back as any reader would, so that nothing is written that
+        nobody believes; the others are signed alike."""
         owners = [person.name for person in self.trust.people.values() if signer.keyid in person.keys]
         batch = {"batch": {"first": first, "count": len(drafts)}} if len(drafts) > 1 else {}
-        sealed = []
-        for place, draft in enumerate(drafts):
+        sealed: list[Record] = []
+        for index, draft in enumerate(drafts, first):
             about = {**(draft.get("log") or {}), **batch}
-            record = complete(
+            fields = complete(
                 {**draft, "log": about or None},
-                index=first + place,
+                index=index,
                 origin=self.origin,
                 time=to_text(now),
                 person=owners[0] if owners else "",
                 keyid=signer.keyid,
             )
-            sealed.append(seal(signer.sign(PAYLOAD_TYPE, canonical(record))))
+            payload = canonical(fields)
+            leaf = seal(signer.sign(PAYLOAD_TYPE, payload))
+            if not sealed:
+                sealed.append(open_record(leaf, index, self.origin, self.trust))
+                continue
+            told = parse(payload)
+            sealed.append(Record(index, told["kind"], told["time"], owners[0], signer.keyid, told, leaf))
         return sealed
 
     def _require_newest(self, size: int, *, now: datetime, retention: timedelta) -> None:
@@ -234,10 +237,10 @@ class Log(Reader):
         """Complete what a writer left who died between its records and its head."""
         for record in left:
             writing.lock_until(self.bucket, record_key(record.index), record.leaf, retain_until)
-        return self._cover([leaf_hash(record.leaf) for record in left], retain_until)
+        return self.cover([leaf_hash(record.leaf) for record in left], retain_until)
 
-    def _cover(self, leaves: Sequence[bytes], retain_until: datetime) -> Head:
-        """Write the tiles and the head that cover further leaf hashes."""
+    def cover(self, leaves: Sequence[bytes], retain_until: datetime) -> Head:
+        """Write the tiles and the head that cover further leaf hashes, whose objects are there and locked."""
         head, tiles = self._known()
         signer = self._signers()[1]
         larger = writing.grow(self.bucket, tiles, head, leaves, retain_until)

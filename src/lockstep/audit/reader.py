@@ -19,6 +19,14 @@ from lockstep.audit.state import State, fold, resume
 from lockstep.canonical import digest
 from lockstep.errors import IntegrityError, LockstepError, UsageError
 
+_LOOK_AGAIN = (
+    "audit.changed_byte",
+    "audit.object_missing",
+    "audit.object_too_large",
+    "audit.tile_wrong",
+)
+"""What a newer version over an object, or a delete marker, looks like."""
+
 
 class NotCounted(LockstepError):
     """The object at an index is no record, and a `void` record says so. by: the index of that record."""
@@ -161,6 +169,17 @@ class Reader:
                 return None
         return None
 
+    def root_of(self, size: int) -> str:
+        """The root (hex) over the first `size` records, from tiles that give the newest head's root."""
+        head, tiles = self._known()
+        if tiles.root().hex() != head.root:
+            raise IntegrityError(
+                f"the tiles of the head {head.size} do not give its root",
+                code="audit.tile_wrong",
+                remedy="run `./lockstep audit verify` to see which tile was changed",
+            )
+        return tiles.range(0, size).hex()
+
     def _open(self, index: int) -> Record:
         return open_record(self._leaf(index), index, self.origin, self._trust)
 
@@ -173,26 +192,27 @@ class Reader:
         key = record_key(index)
         try:
             data = self.bucket.get(key)
-            if self._included(data, index):
-                return data
+            self.require_leaf(index, leaf_hash(data))
+            return data
         except IntegrityError as error:
-            if error.code not in ("audit.object_missing", "audit.object_too_large", "audit.tile_wrong"):
+            if error.code not in _LOOK_AGAIN:
                 raise
         head, _ = self._known()
         self._tiles = Tiles(head.size, self._first)
         data = self._first(key)
-        if self._included(data, index):
-            return data
-        raise IntegrityError(
-            f"{key} is not the record that the head {head.size} was signed over",
-            code="audit.changed_byte",
-            remedy="run `./lockstep audit verify`: the record, a tile or both were changed",
-        )
+        self.require_leaf(index, leaf_hash(data))
+        return data
 
-    def _included(self, data: bytes, index: int) -> bool:
+    def require_leaf(self, index: int, leaf: bytes) -> None:
+        """Raise IntegrityError `audit.changed_byte` unless the newest head was signed over this leaf hash."""
         head, tiles = self._known()
-        root = root_from_path(leaf_hash(data), index, head.size, tiles.inclusion(index))
-        return root is not None and root.hex() == head.root
+        root = root_from_path(leaf, index, head.size, tiles.inclusion(index))
+        if root is None or root.hex() != head.root:
+            raise IntegrityError(
+                f"{record_key(index)} is not the record that the head {head.size} was signed over",
+                code="audit.changed_byte",
+                remedy="run `./lockstep audit verify`: the record, a tile or both were changed",
+            )
 
     def _original(self, key: str) -> Version | None:
         """The version that was written first; None where nothing was."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from lockstep.audit.about import batch_of, pruned_of, renewed_of, void_of
 from lockstep.audit.note import Head
 from lockstep.audit.record import Record
 from lockstep.table import SLOTS, Cell, Table, at, cells, is_withdrawn, release_in, short, slot_share
@@ -17,7 +18,9 @@ _TITLES = {
     "rollback": "rollback: a person decided to leave a release",
     "retry": "retry: a person let a barred release try again",
     "history": "history: Pulumi's own files, listed so that editing them shows",
-    "void": "void: a record that does not count",
+    "void": "void: what lies at {void} is no record and does not count",
+    "renewed": "renewed: locks were extended",
+    "pruned": "pruned: the oldest records were deleted",
 }
 _CHANGES = {
     "first": "first placement",
@@ -30,7 +33,8 @@ _CHANGES = {
 
 def page(record: Record, head: Head, outcome: Record | None = None) -> str:
     """One record in full. outcome: of an intent, when it has one."""
-    title = _TITLES[record.kind].format(intent=record["intent"])
+    void = void_of(record)
+    title = _TITLES[record.kind].format(intent=record["intent"], void=void.index if void else "some place")
     lines = [f"Record {record.index} · {title}"]
     for name, texts in _parts(record, outcome):
         lines += _row(name, texts)
@@ -66,6 +70,7 @@ def _parts(record: Record, outcome: Record | None) -> Iterable[tuple[str, list[s
         yield "evidence", list(record["evidence"])
     if record["reason"]:
         yield "reason", [record["reason"]]
+    yield from _about(record)
     if record["result"]:
         yield "result", _result(record)
     if record["marked"]:
@@ -74,6 +79,20 @@ def _parts(record: Record, outcome: Record | None) -> Iterable[tuple[str, list[s
         text = "none yet: this change is open" if outcome is None else _brief_outcome(outcome)
         yield "outcome", [text]
     yield from _history(record)
+
+
+def _about(record: Record) -> Iterable[tuple[str, list[str]]]:
+    void, renewed, pruned, batch = void_of(record), renewed_of(record), pruned_of(record), batch_of(record)
+    if void:
+        yield "object", [f"record/{void.index:010d}, {void.digest}"]
+    if renewed:
+        lapsed = f"; {renewed.lapsed} locks had ended before" if renewed.lapsed else ""
+        said = f"all of the first {renewed.size} records' objects until {renewed.until:%Y-%m-%d %H:%M} UTC"
+        yield "locked", [said + lapsed]
+    if pruned:
+        yield "deleted", [f"the records below {pruned.size}, whose tree has the root {pruned.root}"]
+    if batch:
+        yield "batch", [f"one of {batch.count} records from {batch.first} on under one head"]
 
 
 def _when(time: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,45 +15,34 @@ from lockstep.audit import export as exporting
 from lockstep.audit.bucket import Bucket
 from lockstep.audit.head_option import read_head
 from lockstep.audit.kept import kept_heads
-from lockstep.audit.local import LocalAudit, keys_of_log, open_local
+from lockstep.audit.keyring import Keyring, carried_keys, deployer_keys, read_keyring
+from lockstep.audit.local import keys_of_log
 from lockstep.audit.note import Head, NoteKey
 from lockstep.audit.problem import Problem, Report
 from lockstep.audit.record import Record
 from lockstep.audit.show import page
 from lockstep.audit.unrecorded import unrecorded
 from lockstep.audit.verify import verify
+from lockstep.cli import audit_keep as keeping
+from lockstep.cli.audit_open import open_to_read, paths_in_context, stack_option
 from lockstep.cli.output import emit, output_option, say
 from lockstep.errors import Unavailable, UsageError
-from lockstep.evidence.keys import LOCAL, load_trust
+from lockstep.evidence.keys import LOCAL, Trust, load_trust
 from lockstep.local.stack import LocalStack
-from lockstep.paths import Paths, here, origin_of
+from lockstep.paths import Paths, origin_of
 from lockstep.workspace import Workspace
 
 SHOWN_PROBLEMS = 20
 QUIET_S = 2.0
 
-stack_option = click.option("--stack", default=LOCAL, show_default=True, help="Whose log.")
-
 
 @click.group("audit")
 def command() -> None:
-    """Read, verify and export the audit log."""
+    """Read, verify, export and keep the audit log."""
 
 
-def _paths() -> Paths:
-    """The folders that the caller put into the context, or those of this checkout."""
-    return click.get_current_context().find_object(Paths) or here()
-
-
-def _open(stack: str, paths: Paths) -> LocalAudit:
-    audit = open_local(stack, paths)
-    if audit is None:
-        raise UsageError(
-            f"the stack {stack} has no audit log yet", code="audit.absent", remedy="./lockstep up"
-        )
-    if not audit.running:
-        say("versitygw is not running: reading its data folder")
-    return audit
+for _verb in (keeping.void, keeping.renew, keeping.prune):
+    command.add_command(_verb)
 
 
 @command.command("show")
@@ -67,7 +56,7 @@ def show(index: int | None, last: int | None, stack: str, output: str) -> None:
         raise UsageError(
             "INDEX and --last exclude each other", code="usage.options", remedy="give one of them"
         )
-    log = _open(stack, _paths()).log
+    log = open_to_read(stack, paths_in_context()).log
     head = log.head()
     if index is not None:
         records = [log.read(index)]
@@ -99,28 +88,44 @@ def _record_json(record: Record) -> dict[str, object]:
 @click.option("--from", "folder", type=click.Path(path_type=Path), help="An export, instead of the bucket.")
 @click.option("--head", "head_text", help="A head kept elsewhere: a file, or SIZE:ROOT as `up` prints it.")
 @click.option("--history", "history_text", help="Compare Pulumi's history files: a folder, or `auto`.")
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    help="A verifier key, or a file with some, instead of this checkout's: the log's, and the deployers'.",
+)
 @stack_option
 @output_option
 def verify_command(
-    folder: Path | None, head_text: str | None, history_text: str | None, stack: str, output: str
+    folder: Path | None,
+    head_text: str | None,
+    history_text: str | None,
+    keys: tuple[str, ...],
+    stack: str,
+    output: str,
 ) -> None:
-    """Recompute the whole log and name everything that is wrong with it; exit 1 if anything is."""
-    paths = _paths()
-    bucket: Bucket = exporting.ExportFolder(folder) if folder is not None else _open(stack, paths).bucket
-    trust = load_trust(paths.policies, LOCAL)
-    log_keys = keys_of_log(trust, origin_of(stack))
+    """Recompute the whole log and name everything that is wrong with it; exit 1 if anything is.
+
+    With --from and --key it needs no checkout and no stack: an export, and the key that you got elsewhere.
+    """
+    paths = paths_in_context()
+    bucket: Bucket = (
+        exporting.ExportFolder(folder) if folder is not None else open_to_read(stack, paths).bucket
+    )
+    trusted = _trusted(keys, folder, stack, paths)
     report = verify(
         bucket,
-        origin_of(stack),
-        trust,
-        log_keys,
-        head=read_head(head_text, log_keys, origin_of(stack)) if head_text else None,
-        kept=_kept(folder, stack, paths, log_keys),
+        trusted.origin,
+        trusted.trust,
+        trusted.log_keys,
+        head=read_head(head_text, trusted.log_keys, trusted.origin) if head_text else None,
+        kept=_kept(folder, stack, paths, trusted),
         history_dir=_history_dir(history_text, stack, paths),
         now=datetime.now(UTC),
         retention=_promised(stack, paths) if folder is None else None,
         progress=_progress(),
     )
+    report = replace(report, notes=(*report.notes, *trusted.notes))
     if folder is None and report.ok:
         report = replace(report, problems=_live_problems(stack, paths))
     emit(output, "audit.verify", report.as_json(), lambda: _report_text(report, bucket, head_text))
@@ -128,12 +133,43 @@ def verify_command(
         sys.exit(1)
 
 
-def _kept(folder: Path | None, stack: str, paths: Paths, log_keys: Sequence[NoteKey]) -> tuple[Head, ...]:
+@dataclass(frozen=True)
+class _Trusted:
+    """Whose signatures count in a verification."""
+
+    origin: str
+    trust: Trust
+    log_keys: tuple[NoteKey, ...]
+    notes: tuple[Problem, ...] = ()
+
+
+def _trusted(keys: tuple[str, ...], folder: Path | None, stack: str, paths: Paths) -> _Trusted:
+    """The keys that were given, else those of this checkout: never what the log brings along by itself.
+
+    The log's key alone proves every byte; who signed each record is then told by the keys that the export
+    carries, and a note says that these were not proven.
+    """
+    if not keys:
+        trust = load_trust(paths.policies, LOCAL)
+        return _Trusted(origin_of(stack), trust, keys_of_log(trust, origin_of(stack)))
+    ring = read_keyring(keys)
+    if ring.deployers or folder is None:
+        return _Trusted(ring.origin, ring.trust, ring.log_keys)
+    ring = Keyring(ring.origin, ring.log_keys, carried_keys(folder))
+    message = (
+        "who signed each record is told by the keys in the export itself, which nothing proves: give the "
+        "deployers' keys with --key, too (./lockstep audit key --deployers)"
+    )
+    notes = (Problem("audit.keys_from_export", message),)
+    return _Trusted(ring.origin, ring.trust, ring.log_keys, notes)
+
+
+def _kept(folder: Path | None, stack: str, paths: Paths, trusted: _Trusted) -> tuple[Head, ...]:
     """The heads that came along: an export's own checkpoint, or what this machine kept outside the bucket."""
     if folder is None:
-        return kept_heads(paths, stack, origin_of(stack))
+        return kept_heads(paths, stack, trusted.origin)
     path = folder / "checkpoint"
-    return (read_head(str(path), log_keys, origin_of(stack)),) if path.exists() else ()
+    return (read_head(str(path), trusted.log_keys, trusted.origin),) if path.exists() else ()
 
 
 def _promised(stack: str, paths: Paths) -> timedelta | None:
@@ -148,7 +184,7 @@ def _live_problems(stack: str, paths: Paths) -> tuple[Problem, ...]:
     if not local.alive():
         return ()
     try:
-        return tuple(unrecorded(local.live(), _open(stack, paths).log.state()))
+        return tuple(unrecorded(local.live(), open_to_read(stack, paths).log.state()))
     except Unavailable as error:
         return (Problem(error.code, error.message),)
 
@@ -196,10 +232,11 @@ def _report_text(report: Report, bucket: Bucket, head: str | None) -> str:
 @output_option
 def export_command(folder: Path, stack: str, output: str) -> None:
     """Write a plain copy of the log to FOLDER, enough to verify it offline."""
-    audit = _open(stack, _paths())
+    audit = open_to_read(stack, paths_in_context())
     head = audit.log.head()
     deployers = {keyid: exporting.public_pem(key) for keyid, key in audit.trust.keys_of("deployer").items()}
-    count = exporting.export(audit.bucket, folder, head, audit.log_keys, deployers)
+    signers = deployer_keys(audit.trust)
+    count = exporting.export(audit.bucket, folder, head, audit.log_keys, deployers, signers=signers)
     document = {"folder": str(folder), "objects": count, "head": _head_json(head)}
     emit(
         output,
@@ -210,10 +247,12 @@ def export_command(folder: Path, stack: str, output: str) -> None:
 
 
 @command.command("key")
+@click.option("--deployers", is_flag=True, help="The keys of those who may sign records, instead.")
 @stack_option
 @output_option
-def key_command(stack: str, output: str) -> None:
+def key_command(deployers: bool, stack: str, output: str) -> None:
     """Print the log's verifier key in signed-note form: name+hash+key."""
-    keys = keys_of_log(load_trust(_paths().policies, LOCAL), origin_of(stack))
+    trust = load_trust(paths_in_context().policies, LOCAL)
+    keys = deployer_keys(trust) if deployers else keys_of_log(trust, origin_of(stack))
     document = {"keys": [str(key) for key in keys]}
     emit(output, "audit.key", document, lambda: "\n".join(str(key) for key in keys))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -62,6 +63,7 @@ def status(context: Context) -> dict[str, Any]:
         "drift": [asdict(each) for each in drift],
         "policies": policies(context),
         "barred": [] if state is None else list(state.barred),
+        "locks": _locks(context),
         "regions": regions,
     }
 
@@ -103,6 +105,18 @@ def policies(context: Context) -> dict[str, Any]:
         judged = decision.get("revision")
     checkout = Policies.read(context.workspace.paths.policies).revision
     return {"checkout": checkout, "judged": judged, "same": judged in (None, checkout)}
+
+
+def _locks(context: Context) -> dict[str, Any] | None:
+    """When the first lock of the log ends, and whether that is soon; None without one."""
+    from lockstep.audit.locks import ends_soon, first_end
+
+    audit = context.ledger.audit()
+    end = None if audit is None else first_end(audit.bucket)
+    if end is None:
+        return None
+    soon = ends_soon(end, datetime.now(UTC), timedelta(days=context.settings.retention_days))
+    return {"first_end": end.strftime("%Y-%m-%dT%H:%M:%SZ"), "soon": soon}
 
 
 def _region(
@@ -181,6 +195,9 @@ def _text(document: dict[str, Any]) -> str:
     for drift in document["drift"]:
         kind = "" if drift["live"] else " (file only)"
         lines.append(f"! drift{kind}: {drift['message']}: run `./lockstep up`")
+    if document["locks"] and document["locks"]["soon"]:
+        end = document["locks"]["first_end"]
+        lines.append(f"! the first lock of the log ends at {end}: run `./lockstep audit renew`")
     for barred in document["barred"]:
         lines.append(f"barred after a rollback: {short(barred)}")
     for entry in document["regions"]:

@@ -89,11 +89,9 @@ class Ledger(Reader):
         audit = self.audit()
         if audit is None:
             return set()
-        for index in range(self.size() - 1, -1, -1):
-            listed = audit.log.read(index)["history"]
-            if listed:
-                return {item["name"] for item in listed}
-        return set()
+        audit.log.head()
+        listed = (record["history"] for record in audit.log.newest_first() if record["history"])
+        return {item["name"] for item in next(listed, ())}
 
     def record_intent(self, declared: Table) -> Plan | None:
         """Close an open intent, ask, and append the intent for a due change; None if nothing is due.

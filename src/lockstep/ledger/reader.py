@@ -83,6 +83,14 @@ class Reader:
         head = self.head()
         return 0 if head is None else head.size
 
+    def require_place(self) -> None:
+        """The next record has a place. Raises IntegrityError, with the command to run, where something lies
+        there that is no record: said before the engine starts rather than from within it."""
+        audit = self.audit()
+        if audit is not None:
+            audit.log.head()
+            audit.log.pending()
+
     def knows(self, index: str) -> bool:
         """Whether the log has a record of this index. Raises when the log cannot be read."""
         return index.isdigit() and int(index) < max(self.size(), 1) and self.audit() is not None

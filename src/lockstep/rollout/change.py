@@ -99,6 +99,7 @@ class Change:
     def judge(self, table: Table, *, record: bool = True) -> None:
         """Ask policy about a table ahead of the engine. Raises Denied, which `record` leaves in the log."""
         self.ledger.state(fresh=True)
+        self.ledger.require_place()
         judged = self.ledger.judge(table)
         if judged is None or judged[1].allow or waits(*judged):
             return
