@@ -29,9 +29,9 @@ from lockstep.evidence.signer import Signer
 from lockstep.local import environments
 from lockstep.paths import cache
 from lockstep.release.build import build
-from lockstep.release.store import open_store
 from lockstep.serving.images import decode
 from lockstep.serving.runtimes import OnnxModel
+from lockstep.stores import open_store
 from models.digits.dataset import held_out_png
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UsageError
+from lockstep.release.url import parse_url
 from lockstep.table import SLOTS, Table, is_digest, tenths
 
 NAMESPACE = "lockstep:"
@@ -100,6 +101,7 @@ def _settings(values: dict[str, Any], problems: list[str]) -> Settings:
             problems.append(f"{NAMESPACE}{key}: {own[key]!r} is not one of {', '.join(allowed)}")
     if "port" in own and not 1024 <= own["port"] <= 65000:
         problems.append(f"{NAMESPACE}port: {own['port']} is not between 1024 and 65000")
+    _store(own.get("store", ""), problems)
     regions = _regions(own.get("regions", []), problems)
     table = _table(own.get("models", {}), regions, problems)
     bucket, days = _audit(own.get("audit", {}), problems) if "audit" in own else ("", 0)
@@ -145,6 +147,14 @@ def _only(value: object, allowed: set[str], key: str, problems: list[str]) -> di
     for name in value.keys() - allowed:
         problems.append(f"{key}.{name}: unknown key; known: {', '.join(sorted(allowed))}")
     return value
+
+
+def _store(url: str, problems: list[str]) -> None:
+    try:
+        if url:
+            parse_url(url)
+    except UsageError as error:
+        problems.append(f"{NAMESPACE}store: {error.message}; {error.remedy}")
 
 
 def _regions(value: list[Any], problems: list[str]) -> list[str]:

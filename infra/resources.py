@@ -21,8 +21,9 @@ class _Resource(pulumi.CustomResource):
 
 class AuditBucket(_Resource):
     kind = "AuditBucket"
-    more_outputs = ("endpoint",)
+    more_outputs = ("endpoint", "drift")
     endpoint: pulumi.Output[str]
+    drift: pulumi.Output[str]
 
     def __init__(
         self, name: str, *, bucket: str, port: int, opts: pulumi.ResourceOptions | None = None
@@ -64,15 +65,34 @@ class PromotionGate(_Resource):
 
 class Gateway(_Resource):
     kind = "Gateway"
+    more_outputs = ("drift",)
+    drift: pulumi.Output[str]
 
     def __init__(
-        self, name: str, *, region: str, port: int, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        *,
+        region: str,
+        port: int,
+        environment: str,
+        bucket: str,
+        retention_days: int,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__(name, {"region": region, "port": port}, opts)
+        properties = {
+            "region": region,
+            "port": port,
+            "environment": environment,
+            "bucket": bucket,
+            "retention_days": retention_days,
+        }
+        super().__init__(name, properties, opts)
 
 
 class ModelService(_Resource):
     kind = "ModelService"
+    more_outputs = ("drift",)
+    drift: pulumi.Output[str]
 
     def __init__(
         self,
@@ -137,8 +157,9 @@ class Route(_Resource):
 
 class EntryPoint(_Resource):
     kind = "EntryPoint"
-    more_outputs = ("url",)
+    more_outputs = ("url", "drift")
     url: pulumi.Output[str]
+    drift: pulumi.Output[str]
 
     def __init__(
         self, name: str, *, port: int, regions: list[str], opts: pulumi.ResourceOptions | None = None

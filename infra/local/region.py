@@ -13,6 +13,9 @@ def gateway(settings: Settings, region: str, *, after: Sequence[pulumi.Resource]
         f"gateway-{region}",
         region=region,
         port=settings.port,
+        environment=settings.environment,
+        bucket=settings.bucket,
+        retention_days=settings.retention_days,
         opts=pulumi.ResourceOptions(depends_on=list(after), delete_before_replace=True),
     )
 

@@ -40,5 +40,7 @@ test_the_standing_release_is_free if {
 test_missing_fact if {
 	unknown := f.with_place(f.step(0, 5), {"ready": {"blue": true, "green": null}})
 	f.codes(unknown) == {"candidate.not_ready"}
+	some message in f.messages(unknown, "candidate.not_ready")
+	endswith(message, "the newest outcome does not say whether it was ready")
 	not f.allowed(f.with_place(f.step(0, 5), {"ready": {"blue": true}}))
 }

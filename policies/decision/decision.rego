@@ -32,9 +32,9 @@ decision := {
 expected := {code | some code in data.settings.expected}
 
 # Rule code -> how many cells it looked at.
-looked[code] := count(data.lockstep.rules[area][name].looked) if {
+looked[code] := count(cells) if {
 	some area, name
-	data.lockstep.rules[area][name].looked
+	cells := data.lockstep.rules[area][name].looked
 	code := concat(".", [area, name])
 }
 

@@ -28,13 +28,13 @@ test_an_unchanged_table_is_allowed if {
 }
 
 test_a_rule_that_was_not_loaded_denies if {
-	more := array.concat(data.settings.expected, ["freeze.window"])
+	more := array.concat(data.settings.expected, ["moon.phase"])
 	violations := data.lockstep.violations with input as f.step(0, 5)
 		with data.settings.environments as f.environments
 		with data.settings.expected as more
 	{violation.code | some violation in violations} == {"gate.rules_missing"}
 	some violation in violations
-	contains(violation.message, "missing: freeze.window; not expected: none")
+	contains(violation.message, "missing: moon.phase; not expected: none")
 	not data.lockstep.allow with input as f.step(0, 5)
 		with data.settings.environments as f.environments
 		with data.settings.expected as more
@@ -63,4 +63,17 @@ test_missing_fact if {
 	not data.lockstep.allow with input as f.step(0, 5) with data.settings as {}
 	not data.lockstep.allow with input as {}
 	not data.lockstep.allow
+}
+
+# The verdict does not lean on the violations alone.
+test_without_every_rule_or_a_revision_nothing_is_allowed if {
+	silent := set()
+	fewer := [code | some code in data.settings.expected; code != "step.size"]
+	data.lockstep.allow with input as f.step(0, 5) with data.lockstep.violations as silent
+	not data.lockstep.allow with input as f.step(0, 5)
+		with data.lockstep.violations as silent
+		with data.settings.expected as fewer
+	not data.lockstep.allow with input as f.step(0, 5)
+		with data.lockstep.violations as silent
+		with data.settings.revision as 5
 }

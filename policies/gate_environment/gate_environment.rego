@@ -1,12 +1,12 @@
 # METADATA
-# title: The environment is known and its thresholds are well formed
+# title: The environment is known to the bundle
 # description: |
-#   A bundle carries the thresholds of the environments it may judge. An unknown environment, or thresholds that
-#   do not have the shape of schema/environment.json, deny everything.
+#   A bundle carries the policy data of the environments it may judge; any other environment denies everything.
+#   That the data is well formed is policy.data.
 # custom:
 #   code: gate.environment
 #   severity: error
-#   remediation: Name the environment in policies/data/rules.json, with every threshold.
+#   remediation: Name the environment in policies/data/rules.json, or ask the OPA that judges it.
 #   review_date: "2027-05-01"
 #   controls: [SOC2-CC8.1]
 package lockstep.rules.gate.environment
@@ -17,17 +17,14 @@ looked := lib.looked
 
 deny contains {
 	"cell": "",
-	"message": sprintf("the policies have no well-formed thresholds for the environment %v", [environment]),
-	"remedy": "see policies/data/rules.json and policies/schema/environment.json",
+	"message": sprintf("the policies have no data for the environment %v", [environment]),
+	"remedy": "see policies/data/rules.json; a bundle judges the environments that it was made for",
 } if {
-	not well_formed
+	not known
 }
 
 default environment := "(none)"
 
 environment := input.environment
 
-well_formed if {
-	[true, _] = json.match_schema(lib.settings, data.settings.environment_schema)
-	max(lib.settings.ladder) == 100
-}
+known if is_object(lib.settings)

@@ -12,26 +12,15 @@ test_a_known_environment_is_judged if {
 
 test_an_unknown_one_is_denied if {
 	"gate.environment" in judged_by({})
-	"gate.environment" in f.codes(f.set_fields(f.step(0, 5), {"environment": "moon"}))
-}
-
-test_ill_formed_thresholds_are_denied if {
-	every change in [
-		{"max_step": "50"},
-		{"ladder": []},
-		{"ladder": [5, 25]},
-		{"regions_at_once": 0},
-		{"accuracy_floor": 2},
-		{"accuracy_flor": 0.9},
-		{"probation_seconds": null},
-	] {
-		"gate.environment" in judged_by({"local": object.union(f.environments.local, change)})
-	}
+	question := f.set_fields(f.step(0, 5), {"environment": "moon"})
+	"gate.environment" in f.codes(question)
+	f.messages(question, "gate.environment") == {"the policies have no data for the environment moon"}
 }
 
 test_missing_fact if {
-	every name in object.keys(f.environments.local) {
-		"gate.environment" in judged_by({"local": object.remove(f.environments.local, [name])})
-	}
-	"gate.environment" in f.codes(object.remove(f.step(0, 5), ["environment"]))
+	"gate.environment" in judged_by({"local": null})
+	"gate.environment" in judged_by({"local": json.marshal(f.environments.local)})
+	nameless := object.remove(f.step(0, 5), ["environment"])
+	"gate.environment" in f.codes(nameless)
+	f.messages(nameless, "gate.environment") == {"the policies have no data for the environment (none)"}
 }

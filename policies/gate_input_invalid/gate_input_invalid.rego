@@ -2,8 +2,8 @@
 # title: The question is complete, typed, and agrees with itself
 # description: |
 #   The input has the shape of schema/input.json; each place occurs once; each release in a cell that is judged
-#   has its facts; a mark is about a place that is there; and `from` is what design.md says it is: the newest outcome's
-#   cell, or, while an intent is open, the live one as far as that intent explains it.
+#   has its facts; a mark is about a place that is there; a weight has one decimal at most; and `from` is what design.md
+#   says it is: the newest outcome's cell, or, while an intent is open, the live one as far as that intent explains it.
 # custom:
 #   code: gate.input_invalid
 #   severity: error
@@ -26,7 +26,11 @@ deny contains refusal("", "the input could not be compared with its schema") if 
 	not compared
 }
 
-compared if json.match_schema(input, data.settings.input_schema)
+# A string would be read as JSON, and no rule could see into it.
+compared if {
+	is_object(input)
+	json.match_schema(input, data.settings.input_schema)
+}
 
 deny contains refusal("", "a place occurs more than once") if {
 	not count({lib.id(cell) | some cell in input.cells}) == count(input.cells)
@@ -51,6 +55,11 @@ deny contains refusal(lib.id(cell), sprintf("%s: the facts disagree on whether a
 deny contains refusal(lib.id(cell), sprintf("%s: the cell to start from is not what record and gateway say", [lib.name(cell)])) if {
 	some cell in input.cells
 	not starts_right(cell)
+}
+
+deny contains refusal(lib.id(cell), sprintf("%s: green_weight has more than one decimal", [lib.name(cell)])) if {
+	some cell in lib.judged
+	not round(cell.to.green_weight * 10) == cell.to.green_weight * 10
 }
 
 deny contains refusal(lib.id(cell), sprintf("%s: there is no log, so nothing can be recorded of it", [lib.name(cell)])) if {
@@ -78,7 +87,6 @@ starts_right(cell) if {
 }
 
 starts_right(cell) if {
-	is_object(cell.intent)
 	cell.live == null
 	cell.from == cell.recorded
 }

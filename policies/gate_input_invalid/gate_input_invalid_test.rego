@@ -54,6 +54,8 @@ test_the_facts_agree_on_what_is_first if {
 
 test_from_is_the_record if {
 	"gate.input_invalid" in f.codes(f.with_place(f.step(0, 5), {"from": f.cell(f.s, f.c, 4)}))
+	routed := {"from": f.cell(f.s, f.c, 4), "live": f.cell(f.s, f.c, 4)}
+	"gate.input_invalid" in f.codes(f.with_place(f.step(0, 5), routed))
 }
 
 open_at(from, live) := f.with_place(f.step(0, 5), {
@@ -66,7 +68,25 @@ test_while_an_intent_is_open_from_is_what_is_live if {
 	f.allowed(open_at(f.cell(f.s, f.c, 5), f.cell(f.s, f.c, 5)))
 	f.allowed(open_at(f.cell(f.s, f.c, 0), null))
 	"gate.input_invalid" in f.codes(open_at(f.cell(f.s, f.c, 5), null))
+	"gate.input_invalid" in f.codes(open_at(null, null))
 	"gate.input_invalid" in f.codes(open_at(f.cell(f.s, f.c, 0), f.cell(f.s, f.c, 5)))
+}
+
+test_a_weight_has_one_decimal_at_most if {
+	every weight in [0.1, 0.3, 1.1, 2.3, 4.9, 5.0, 5] {
+		f.allowed(f.step(0, weight))
+	}
+	every weight in [0.04, 0.15, 4.99, 1e-9] {
+		f.codes(f.step(0, weight)) == {"gate.input_invalid"}
+	}
+	some message in f.messages(f.step(0, 4.99), "gate.input_invalid")
+	message == "digits in local-a: green_weight has more than one decimal"
+	tenths := [tenth | some tenth in numbers.range(0, 1000); round((tenth / 10) * 10) == (tenth / 10) * 10]
+	count(tenths) == 1001
+}
+
+test_a_question_in_a_string_is_none if {
+	f.codes(json.marshal(f.step(0, 5))) == {"gate.environment", "gate.input_invalid", "policy.data"}
 }
 
 test_no_log_knows_nothing if {
@@ -74,6 +94,10 @@ test_no_log_knows_nothing if {
 	first := f.question([f.first_place("local-a", f.cell(f.s, null, 0))])
 	f.allowed(f.set_fields(first, absent))
 	"gate.input_invalid" in f.codes(f.set_fields(f.step(0, 5), absent))
+	unlogged := "digits in local-a: there is no log, so nothing can be recorded of it"
+	every fields in [{"recorded": f.cell(f.s, null, 0)}, {"first": false}] {
+		unlogged in f.messages(f.set_fields(f.with_place(first, fields), absent), "gate.input_invalid")
+	}
 }
 
 test_what_does_not_move_needs_no_facts if {

@@ -16,6 +16,7 @@ environments := {"local": {
 	"regions_at_once": 1,
 	"accuracy_floor": 0.9,
 	"probation_seconds": 60,
+	"freeze_windows": [],
 }}
 
 cell(blue, green, weight) := {"blue": blue, "green": green, "green_weight": weight}

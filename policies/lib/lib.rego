@@ -20,7 +20,9 @@ id(cell) := concat("/", [cell.model, cell.region])
 
 name(cell) := concat(" in ", [cell.model, cell.region])
 
-short(digest) := substring(digest, 0, 19)
+short(digest) := substring(digest, 0, 19) if is_string(digest)
+
+short(null) := "nothing"
 
 percent(tenths) := sprintf("%v %%", [tenths / 10])
 
@@ -29,7 +31,7 @@ number(tenths) := sprintf("%v", [tenths / 10])
 # Why a fact is null.
 reason(pointer) := object.get(input.reasons, [pointer], "no reason was given")
 
-is_placed(cell) if cell.green_weight >= 0
+is_placed(cell) if is_number(cell.green_weight)
 
 is_withdrawn(cell) if is_string(cell.withdraw)
 

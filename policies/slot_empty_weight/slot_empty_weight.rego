@@ -25,7 +25,6 @@ deny contains {
 	"remedy": "set green_weight so that only slots with a release get traffic, or withdraw the cell",
 } if {
 	some cell in lib.judged
-	lib.is_placed(cell.to)
 	not lib.is_vacant(cell.to)
 	some slot in lib.slots
 	cell.to[slot] == null

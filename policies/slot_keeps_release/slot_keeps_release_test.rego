@@ -16,6 +16,10 @@ test_nor_the_blue_one if {
 	"slot.keeps_release" in f.codes(f.question([f.place("local-a", f.cell(f.s, null, 0), f.cell(f.c, null, 0))]))
 }
 
+test_a_vacant_cell_has_no_release_to_keep if {
+	f.allowed(f.question([f.place("local-a", f.cell(null, null, 0), f.cell(f.s, null, 0))]))
+}
+
 test_withdrawing_by_name_is_the_exception if {
 	f.allowed(f.question([f.place("local-a", f.cell(f.s, f.c, 5), f.withdrawn(f.s))]))
 }

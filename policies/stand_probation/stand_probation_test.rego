@@ -122,3 +122,42 @@ test_it_looks_at_the_places_to_be_marked if {
 	answer.allow
 	answer.looked["stand.probation"] == 1
 }
+
+test_the_slot_that_has_the_traffic_must_serve_it if {
+	f.codes(f.with_place(due, {"serving": {"blue": f.c, "green": null}})) == {"stand.probation"}
+}
+
+test_no_rounding_shortens_a_long_probation if {
+	long := object.union(f.environments, {"local": {"probation_seconds": 100000}})
+	enough := f.with_place(due, {"at_full_since": "2026-11-20T06:13:20.000000Z"})
+	data.lockstep.allow with input as enough with data.settings.environments as long
+	early := f.with_place(due, {"at_full_since": "2026-11-20T06:13:20.000001Z"})
+	not data.lockstep.allow with input as early with data.settings.environments as long
+}
+
+test_the_smallest_share_of_a_first_placement_may_stand if {
+	first := f.question([f.first_place("local-a", f.cell(f.s, f.c, 0.1))])
+	f.allowed(f.set_fields(first, {"marks": mark(f.c)}))
+}
+
+# Each way to stand belongs to its kind of question.
+test_a_question_of_probation_marks_no_first_placement if {
+	resting := f.set_fields(
+		f.first_place("local-a", f.cell(f.c, null, 0)),
+		{"from": f.cell(f.c, null, 0), "recorded": f.cell(f.c, null, 0), "live": f.cell(f.c, null, 0)},
+	)
+	f.codes(f.set_fields(f.question([resting]), {"kind": "stand", "marks": mark(f.c)})) == {"stand.probation"}
+}
+
+test_nor_a_rollback if {
+	done := f.with_place(rolled_back, {
+		"from": f.cell(f.s, f.c, 0),
+		"recorded": f.cell(f.s, f.c, 0),
+		"live": f.cell(f.s, f.c, 0),
+	})
+	f.codes(f.set_fields(done, {"kind": "stand"})) == {"stand.probation"}
+}
+
+test_and_a_step_ends_no_probation if {
+	f.codes(f.set_fields(due, {"kind": "step"})) == {"stand.probation"}
+}

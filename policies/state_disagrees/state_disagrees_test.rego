@@ -28,6 +28,18 @@ test_another_release_in_a_slot_with_traffic_denies if {
 	contains(message, "the service in slot blue serves sha256:c3c3c3c3c3c3, but the record says sha256:a1a1a1a1a1a1")
 }
 
+test_the_smallest_share_is_traffic if {
+	little := f.cell(f.s, f.c, 0.1)
+	at := f.set_fields(f.place("local-b", little, little), {"serving": {"blue": f.s, "green": f.t}})
+	f.codes(f.set_fields(f.step(0, 5), {"cells": [f.step(0, 5).cells[0], at]})) == {"state.disagrees"}
+}
+
+test_a_service_that_nobody_routed_to_disagrees_with_nothing if {
+	vacant := f.cell(null, null, 0)
+	at := f.set_fields(f.place("local-b", vacant, vacant), {"serving": {"blue": f.t, "green": null}})
+	f.allowed(f.set_fields(f.step(0, 5), {"cells": [f.step(0, 5).cells[0], at]}))
+}
+
 test_in_a_slot_without_traffic_it_does_not if {
 	f.allowed(with_b({"serving": {"blue": f.s, "green": f.t}}))
 }
@@ -60,6 +72,14 @@ test_and_nothing_else_but_the_recorded_table_repairs_it if {
 	f.codes(open_at(f.cell(f.s, f.c, 50), f.cell(f.s, f.c, 100))) == {"state.disagrees"}
 	f.allowed(open_at(f.cell(f.s, f.c, 50), f.cell(f.s, f.c, 0)))
 	f.codes(open_at(f.cell(f.s, f.c, 50), f.cell(f.s, f.c, 50))) == {"state.disagrees"}
+}
+
+test_the_record_is_not_a_side_of_an_intent_that_started_elsewhere if {
+	stale := f.with_place(
+		open_at(f.cell(f.s, f.c, 0), f.cell(f.s, f.c, 5)),
+		{"intent": {"from": f.cell(f.s, f.c, 5), "to": f.cell(f.s, f.c, 25)}},
+	)
+	f.codes(stale) == {"state.disagrees"}
 }
 
 test_the_intents_sides_count_only_while_it_is_open if {

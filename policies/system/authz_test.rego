@@ -16,6 +16,8 @@ test_the_question_with_the_token if {
 test_nothing_else if {
 	not allowed(asked(["v1", "data", "lockstep", "decision"], "POST", "guess"))
 	not allowed(asked(["v1", "data", "lockstep", "decision"], "PUT", token))
+	not allowed(asked(["v1", "data", "lockstep", "revision"], "POST", "guess"))
+	not allowed(asked(["v1", "data", "lockstep", "revision"], "PUT", token))
 	not allowed(asked(["v1", "data", "settings"], "POST", token))
 	not allowed(asked(["v1", "policies"], "GET", token))
 	not allowed(asked(["v1", "config"], "GET", token))
@@ -27,4 +29,10 @@ test_without_a_token_nobody if {
 	request := asked(["v1", "data", "lockstep", "decision"], "POST", "")
 	not data.system.authz.allow with input as request with opa.runtime as {"env": {"LOCKSTEP_OPA_TOKEN": ""}}
 	not data.system.authz.allow with input as request with opa.runtime as {"env": {}}
+}
+
+test_a_short_token_is_none if {
+	short := substring(token, 0, 31)
+	request := asked(["v1", "data", "lockstep", "decision"], "POST", short)
+	not data.system.authz.allow with input as request with opa.runtime as {"env": {"LOCKSTEP_OPA_TOKEN": short}}
 }

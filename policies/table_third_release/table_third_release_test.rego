@@ -25,6 +25,11 @@ test_standing_in_both_slots_it_may_leave_one if {
 	f.allowed(f.question([f.place("local-a", f.cell(f.s, f.s, 0), f.cell(f.s, f.c, 0))]))
 }
 
+test_what_was_withdrawn_has_left_already if {
+	other := f.set_fields(f.place("local-a", f.withdrawn(f.s), f.cell(f.c, null, 0)), {"live": null})
+	not "table.third_release" in f.codes(f.question([other]))
+}
+
 test_withdrawing_is_not_leaving if {
 	f.allowed(f.question([f.place("local-a", f.cell(f.s, f.c, 100), f.withdrawn(f.s))]))
 }

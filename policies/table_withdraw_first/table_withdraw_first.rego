@@ -30,13 +30,13 @@ deny contains {
 	"cell": lib.id(cell),
 	"message": sprintf("%s: the withdrawal names %s, but what stands there is %s", [
 		lib.name(cell),
-		lib.short(cell.to.withdraw),
+		lib.short(named),
 		there(cell),
 	]),
 	"remedy": "name the standing release that ./lockstep status shows",
 } if {
 	some cell in lib.judged
-	lib.is_withdrawn(cell.to)
+	named := cell.to.withdraw
 	not names_what_is_there(cell)
 }
 

@@ -51,6 +51,12 @@ test_where_nothing_stood_a_withdrawal_stays_as_it_is if {
 	f.codes(marked) == {"stand.probation"}
 }
 
+test_what_stands_is_named_whatever_the_withdrawn_cell_said if {
+	renamed := f.set_fields(f.place("local-a", f.withdrawn(f.s), f.withdrawn(f.s)), {"standing": f.c, "live": null})
+	marked := [{"model": "digits", "region": "local-a", "digest": f.c}]
+	"table.withdraw_first" in f.codes(f.set_fields(f.question([renamed]), {"marks": marked}))
+}
+
 test_a_withdrawal_places_nothing if {
 	f.codes(f.set_fields(f.step(0, 5), {"kind": "withdraw"})) == {"table.withdraw_first"}
 }

@@ -5,23 +5,46 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from typing import Any
 
 import rfc8785
 
 from lockstep.errors import IntegrityError
 
+_LONG = re.compile(rb"[0-9]{16}")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_FOREIGN = "get the file again from where it was made; do not mend it by hand, its digest would not fit"
+_OWN = "use whole numbers below 2**53, finite numbers, and text without lone surrogates"
+
+
+def _refused(message: str, code: str, remedy: str = _FOREIGN) -> IntegrityError:
+    return IntegrityError(message, code=f"json.{code}", remedy=remedy)
+
 
 def canonical(value: Any) -> bytes:
     """The RFC 8785 bytes of a JSON value.
 
     Raises IntegrityError `json.uncanonical` for what has no canonical form: NaN and infinities,
-    integers beyond 2**53, lone surrogates, keys that are not strings.
+    integers beyond 2**53, floats that would be written as such integers, lone surrogates, keys that are
+    not strings.
     """
     try:
-        return bytes(rfc8785.dumps(value))
-    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
-        raise IntegrityError(f"no canonical form: {error}", code="json.uncanonical") from None
+        data = bytes(rfc8785.dumps(value))
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:
+        raise _refused(f"no canonical form: {error}", "uncanonical", _OWN) from None
+    if _LONG.search(data) and _holds_large_float(value):
+        raise _refused("no canonical form: a whole number past 2**53", "uncanonical", _OWN)
+    return data
+
+
+def _holds_large_float(value: Any) -> bool:
+    """Whether a float would be written as an integer that not every reader reads back as the same."""
+    if isinstance(value, float):
+        return 2**53 <= abs(value) < 1e21
+    if isinstance(value, dict):
+        return any(map(_holds_large_float, value.values()))
+    return isinstance(value, list | tuple) and any(map(_holds_large_float, value))
 
 
 def digest(data: bytes) -> str:
@@ -38,7 +61,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in pairs:
         if key in result:
-            raise IntegrityError(f"duplicate key {key!r}", code="json.duplicate_key")
+            raise _refused(f"duplicate key {key!r}", "duplicate_key")
         result[key] = value
     return result
 
@@ -46,30 +69,38 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise IntegrityError(f"number {text} is out of range", code="json.number")
+        raise _refused(f"number {text[:40]} is out of range", "number")
     return number
 
 
 def _refuse_constant(text: str) -> Any:
-    raise IntegrityError(f"{text} is not JSON", code="json.number")
+    raise _refused(f"{text} is not JSON", "number")
 
 
 def parse(data: bytes) -> Any:
-    """Read JSON strictly: UTF-8, no duplicate keys, no NaN or infinity. Raises IntegrityError `json.*`."""
+    """Read JSON strictly: UTF-8, no duplicate keys, no NaN or infinity, no half of a surrogate pair.
+
+    Raises IntegrityError `json.*`.
+    """
     try:
-        return json.loads(
+        value = json.loads(
             data.decode("utf-8"),
             object_pairs_hook=_no_duplicates,
             parse_float=_finite,
             parse_constant=_refuse_constant,
         )
+        if _SURROGATE.search(data):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise _refused("not JSON: a lone surrogate is no text", "malformed") from None
     except (ValueError, RecursionError) as error:  # bad UTF-8, bad JSON, or an integer of thousands of digits
-        raise IntegrityError(f"not JSON: {error}", code="json.malformed") from None
+        raise _refused(f"not JSON: {error}", "malformed") from None
+    return value
 
 
 def parse_canonical(data: bytes) -> Any:
     """Read JSON and refuse bytes that are not the canonical form of what they say."""
     value = parse(data)
     if canonical(value) != data:
-        raise IntegrityError("JSON is not in canonical form (RFC 8785)", code="json.uncanonical")
+        raise _refused("JSON is not in canonical form (RFC 8785)", "uncanonical")
     return value

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lockstep.engine_locks import COMMAND, EngineLocks
 from lockstep.errors import Cancelled, Denied, LockstepError, Violation
 from lockstep.toolchain import Toolchain
 from lockstep.workspace import Workspace
@@ -100,7 +99,7 @@ class Engine:
     def _stack(self, *, create: bool = False) -> Stack:
         from pulumi import automation
 
-        environment = self.workspace.environment(self.toolchain())
+        environment = {**self.workspace.environment(self.toolchain()), COMMAND: str(os.getpid())}
         os.environ.update(environment)  # the Automation API looks for the CLI on this process's PATH
         options = automation.LocalWorkspaceOptions(
             work_dir=str(self.workspace.paths.root),
@@ -118,7 +117,7 @@ class Engine:
         watch = _Watch(self.progress)
         with interruptible() as interrupted:
             try:
-                self._clear_dead_locks()
+                self._locks.clear_dead()
                 call(self._stack(), watch)
             except CommandError as error:
                 raise self._failure(verb, watch, str(error), interrupted) from None
@@ -133,7 +132,7 @@ class Engine:
             )
         if LOCKED in raw:
             return LockstepError(
-                f"another update of {self.workspace.stack} is running: {self._holders()}",
+                f"another update of {self.workspace.stack} is running: {self._locks.holders()}",
                 code="engine.locked",
                 remedy="wait for it to end; a lock whose holder is dead is cleared by `./lockstep up`",
             )
@@ -144,26 +143,15 @@ class Engine:
             f"the {verb} failed:\n{said}", code="engine.failed", remedy="mend what it says and run it again"
         )
 
-    def _holders(self) -> str:
-        found = []
-        for file in self.workspace.locks.glob("*.json"):
-            lock = json.loads(file.read_text())
-            found.append(f"{lock.get('username')}@{lock.get('hostname')} (pid {lock.get('pid')})")
-        return ", ".join(found) or "unknown"
-
-    def _clear_dead_locks(self) -> None:
-        """Remove the locks of updates whose process is proven dead."""
-        for file in self.workspace.locks.glob("*.json"):
-            lock = json.loads(file.read_text())
-            if lock.get("hostname") == socket.gethostname() and not _holds(int(lock["pid"]), file):
-                self.progress(f"clearing the lock of a dead update (pid {lock['pid']})")
-                file.unlink()
+    @property
+    def _locks(self) -> EngineLocks:
+        return EngineLocks(self.workspace.locks, self.progress)
 
     def _recover(self, stack: Stack) -> None:
         """Clear the operations that a dead update left pending; creates adopt what it started."""
         from pulumi import automation
 
-        if any(self.workspace.locks.glob("*.json")):
+        if self._locks.taken():
             return  # somebody is at it; the engine will say who
         state = json.loads(self.workspace.state_file.read_text())
         latest = (state.get("checkpoint") or {}).get("latest") or {}
@@ -172,20 +160,6 @@ class Engine:
             deployment = stack.export_stack()
             cleared = {**(deployment.deployment or {}), "pending_operations": []}
             stack.import_stack(automation.Deployment(deployment.version, cleared))
-
-
-def _holds(pid: int, lock: Path) -> bool:
-    """Whether the process that took a lock still lives: not a zombie, and not a later one of its number."""
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        taken = lock.stat().st_mtime
-        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= taken + 1)
-    except (psutil.NoSuchProcess, FileNotFoundError):
-        return False
-    except psutil.AccessDenied:
-        return True
 
 
 @contextmanager

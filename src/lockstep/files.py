@@ -26,6 +26,12 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     sync_folder(path.parent)
 
 
+def sweep(path: Path) -> None:
+    """Remove what killed writers left beside a file. Only for who alone may write it now."""
+    for left in path.parent.glob(f".{path.name}.{'[0-9a-f]' * 16}"):
+        left.unlink(missing_ok=True)
+
+
 def sync_folder(folder: Path) -> None:
     """Make names in a folder survive a power cut."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

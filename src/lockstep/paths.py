@@ -6,6 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+PROJECT = "lockstep"
+"""The Pulumi project's name, which the engine's folders and the log's origin line carry."""
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -28,6 +31,10 @@ class Paths:
     def backend(self) -> Path:
         """Pulumi's self-managed state backend."""
         return self.state / "backend"
+
+    def history(self, stack: str) -> Path:
+        """The engine's history files of a stack."""
+        return self.backend / ".pulumi" / "history" / PROJECT / stack
 
     @property
     def policies(self) -> Path:
@@ -63,6 +70,11 @@ class StackPaths:
     @property
     def logs(self) -> Path:
         return self.run / "logs"
+
+
+def origin_of(stack: str) -> str:
+    """The origin line of a stack's audit log: project and stack."""
+    return f"{PROJECT}/{stack}"
 
 
 def here() -> Paths:

@@ -35,20 +35,26 @@ class StackFile:
 
     def settings(self, data: bytes | None = None) -> Settings:
         """The file's settings, or those of `data` in its place. Raises UsageError `config.*`."""
+        return load({**defaults(self.project_file), **self._values(data)})
+
+    def store(self) -> str:
+        """The one key `store`, also of a file whose table is not good yet: to mend it, releases are looked up."""
+        return str(self._values().get(f"{NAMESPACE}store") or "")
+
+    def _values(self, data: bytes | None = None) -> dict[str, Any]:
         import yaml
 
         text = self.read_bytes() if data is None else data
         try:
             document = yaml.safe_load(text)
             own: Mapping[str, Any] = document["config"]
-            values = {str(key): value for key, value in own.items()}
+            return {str(key): value for key, value in own.items()}
         except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(
                 f"{self.path.name} is not a stack file with a `config:` section: {error}",
                 code="config.malformed",
                 remedy="compare it with Pulumi.local.yaml.example",
             ) from None
-        return load({**defaults(self.project_file), **values})
 
     def with_table(self, table: Table) -> bytes:
         """The file's bytes with `table` declared, everything else as it is. Writes nothing."""

@@ -18,11 +18,10 @@ from string import Template
 from lockstep.errors import UsageError
 from lockstep.files import write_atomic
 from lockstep.lock import locked
-from lockstep.paths import Paths
+from lockstep.paths import PROJECT, Paths
 from lockstep.stackfile import StackFile
 from lockstep.toolchain import Toolchain, ensure
 
-PROJECT = "lockstep"
 LOCAL = "local"
 Progress = Callable[[str], None]
 
@@ -39,14 +38,11 @@ class Workspace:
         return StackFile(self.paths.root / f"Pulumi.{self.stack}.yaml", self.paths.root / "Pulumi.yaml")
 
     @property
-    def origin(self) -> str:
-        """The audit log's origin line: project and stack."""
-        return f"{PROJECT}/{self.stack}"
+    def store_url(self) -> str:
+        """The release store that the stack file names; the checkout's own where there is no such word."""
+        from lockstep.stores import url_of
 
-    @property
-    def history(self) -> Path:
-        """Where the self-managed backend keeps this stack's history files."""
-        return self.paths.backend / ".pulumi" / "history" / PROJECT / self.stack
+        return url_of(self.file.store() if self.file.path.exists() else "", self.paths.store)
 
     @property
     def locks(self) -> Path:
@@ -82,7 +78,7 @@ class Workspace:
 
 def prepare(workspace: Workspace, progress: Progress) -> Toolchain:
     """Make everything that the stack `local` needs before the engine runs. Idempotent; locked."""
-    from lockstep.evidence.local_keys import ensure_local_keys
+    from lockstep.evidence.local_keys import ensure_local_keys, trusts_own_keys
 
     if workspace.stack != LOCAL:
         raise UsageError(
@@ -94,6 +90,8 @@ def prepare(workspace: Workspace, progress: Progress) -> Toolchain:
     paths.state.mkdir(parents=True, exist_ok=True)
     toolchain = ensure(progress)
     with locked(paths.state / "prepare.lock", deadline_s=1800):
+        if not trusts_own_keys(paths):
+            progress(f"{paths.local_trust} did not trust exactly this checkout's keys: writing it again")
         ensure_local_keys(paths)
         if not workspace.passphrase.exists():
             write_atomic(workspace.passphrase, secrets.token_urlsafe(32).encode(), mode=0o600)
@@ -110,9 +108,9 @@ def prepare(workspace: Workspace, progress: Progress) -> Toolchain:
 def build_digits(paths: Paths, progress: Progress) -> str:
     """Build the two digits releases, where they are missing; the digest of the plain one."""
     from lockstep.evidence.signer import Signer
-    from lockstep.release.store import open_store
+    from lockstep.stores import open_store, url_of
 
-    store = open_store(f"file://{paths.store}")
+    store = open_store(url_of("", paths.store))
     built = {entry.name: entry.digest for entry in store.list("digits")}
     for variant in ("plain", "better"):
         if f"digits-{variant}" not in built:

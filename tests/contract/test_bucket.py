@@ -309,7 +309,11 @@ def test_shadows_and_markers_survive_an_export(server: Server, tmp_path: Path) -
     shadow_and_hide(bucket)
     export(bucket, tmp_path / "out", writer.log.head(), [writer.key], {})
     for one in (bucket, ExportFolder(tmp_path / "out"), server.folder("contract-export")):
-        assert sorted(codes(writer.verify(one))) == ["audit.delete_marker", "audit.shadow_version"]
+        assert sorted(codes(writer.verify(one))) == [
+            "audit.delete_marker",
+            "audit.shadow_version",
+            "audit.unlocked",  # the version that was written over it
+        ]
 
 
 def test_a_folder_that_is_no_export_is_refused(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def _a_step_too_large(checkout: Checkout, better: str) -> None:
 
 
 def _a_tampered_release(checkout: Checkout, better: str) -> None:
-    from lockstep.release.store import open_store
+    from lockstep.stores import open_store
 
     digest = open_store(f"file://{checkout.paths.store}").manifest(better).blob("model.onnx").digest
     blob = checkout.paths.store / "blobs" / "sha256" / digest.removeprefix("sha256:")

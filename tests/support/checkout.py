@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import yaml
@@ -84,15 +84,17 @@ class Checkout:
         path = os.pathsep.join([str(self.root / "src"), str(self.root)])
         return {**kept, **cache, "PYTHONPATH": path, "NO_COLOR": "1", **self.extra}
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, said: IO[str] | None = None, alone: bool = False) -> subprocess.Popen[str]:
+        """Begin `./lockstep <words>`. said: a file for all that it prints; alone: in a session of its own."""
         return subprocess.Popen(
             [sys.executable, "-m", "lockstep.cli", *words],
             cwd=self.root,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=said or subprocess.PIPE,
+            stderr=said or subprocess.PIPE,
             text=True,
+            start_new_session=alone,
         )
 
     def run(self, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from lockstep.errors import LockstepError
 from lockstep.gate.judge import Observed, Place
 from lockstep.gate.opa import Opa, private_opa
 from lockstep.ledger import Ledger
-from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths
 from lockstep.table import SLOTS, Cell, Table, cells, release_in
 from tests.support import opa, releases
@@ -38,11 +37,9 @@ class FakeStack:
     routes: dict[Place, Cell | None] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
     broken: bool = False
+    locked: Callable[[], None] = lambda: None
+    """What happens while `set_route` waits for its turn."""
     looks: int = 0
-
-    @property
-    def history(self) -> Path:
-        return LocalStack(self.paths, self.name).history
 
     def live(self, *, strict: bool = True) -> dict[Place, Cell | None]:
         self.looks += 1
@@ -59,7 +56,11 @@ class FakeStack:
     def alive(self) -> set[str]:
         return set(self.running)
 
-    def set_route(self, model: str, region: str, cell: Cell, *, intent: int) -> None:
+    def set_route(
+        self, model: str, region: str, cell: Cell, *, intent: int, recorded: Callable[[], None]
+    ) -> None:
+        self.locked()
+        recorded()
         if self.broken:
             raise LockstepError("the gateway refuses", code="route.rejected", remedy="mend it")
         self.routes[(model, region)] = cell

@@ -11,11 +11,11 @@ from typing import Any
 import click.testing
 import pytest
 
-from lockstep.audit.local import BUCKET, origin_of
+from lockstep.audit.local import BUCKET
 from lockstep.cli.audit import command
 from lockstep.errors import LockstepError, UsageError
 from lockstep.evidence.keys import Signer, ensure_local_keys
-from lockstep.paths import Paths
+from lockstep.paths import Paths, origin_of
 from tests.support.audit import Writer
 from tests.support.memory import MemoryBucket
 

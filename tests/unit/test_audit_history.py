@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
+
+import pytest
 
 from lockstep.audit import history
 
@@ -50,5 +53,18 @@ def test_a_name_that_leaves_the_folder_is_missing(tmp_path: Path) -> None:
     assert found == [("../secret", "is missing")]
 
 
-def test_the_folder_is_that_of_pulumi() -> None:
-    assert history.folder(Path("/b"), "local") == Path("/b/.pulumi/history/lockstep/local")
+@pytest.mark.parametrize("name", ["local-1.history.json", "local-1.history.json.gz"])
+def test_an_update_is_read_whether_or_not_the_backend_compresses(tmp_path: Path, name: str) -> None:
+    text = b'{"config": {"lockstep:target": {"value": "local"}}}'
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    (tmp_path / "local-1.checkpoint.json").write_text("{}")
+    assert history.updates(tmp_path) == [tmp_path / name]
+    assert history.read(tmp_path / name)["config"]["lockstep:target"] == {"value": "local"}
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff", gzip.compress(b"{}")[:-4], b"\x1f\x8b\x08"])
+@pytest.mark.parametrize("suffix", ["json", "json.gz"])
+def test_a_damaged_update_is_a_value_error(tmp_path: Path, data: bytes, suffix: str) -> None:
+    (tmp_path / f"local-1.history.{suffix}").write_bytes(data)
+    with pytest.raises(ValueError, match="local-1"):
+        history.read(tmp_path / f"local-1.history.{suffix}")

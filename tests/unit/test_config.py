@@ -141,3 +141,14 @@ def test_committed_stack_files_are_valid_and_name_no_release(name: str) -> None:
         for places in settings.table.values()
         for each in places.values()
     )
+
+
+@pytest.mark.parametrize("url", ["", "file:///srv/store", "s3://bucket/team?endpoint=http://127.0.0.1:7070"])
+def test_a_store_that_can_be_opened(url: str) -> None:
+    assert load({**good(), "lockstep:store": url}).store == url
+
+
+@pytest.mark.parametrize("url", ["store", "s3://", "s3://key:hunter2@bucket/x", "s3://bucket?secret=hunter2"])
+def test_a_store_that_cannot_is_a_problem_of_its_key(url: str) -> None:
+    said = problems({**good(), "lockstep:store": url})
+    assert "lockstep:store: " in said and "hunter2" not in said

@@ -1,4 +1,4 @@
-"""The engine's leftovers: a lock is cleared when its holder is proven dead, and only then."""
+"""The engine: why an update failed, in words, and an interrupt that is never lost."""
 
 from __future__ import annotations
 
@@ -45,57 +45,6 @@ class Fixture:
 @pytest.fixture
 def at(tmp_path: Path) -> Fixture:
     return Fixture(tmp_path)
-
-
-def dead_pid() -> int:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
-def test_the_lock_of_a_dead_process_is_cleared_and_named(at: Fixture) -> None:
-    pid = dead_pid()
-    file = at.lock(pid)
-    at.engine._clear_dead_locks()
-    assert not file.exists()
-    assert any(str(pid) in line for line in at.said)
-
-
-def test_the_lock_of_a_living_process_stays(at: Fixture) -> None:
-    file = at.lock(os.getpid())
-    at.engine._clear_dead_locks()
-    assert file.exists()
-    assert at.said == []
-
-
-def test_a_lock_of_another_machine_is_never_judged_from_here(at: Fixture) -> None:
-    file = at.lock(dead_pid(), host="elsewhere")
-    at.engine._clear_dead_locks()
-    assert file.exists()
-
-
-def test_a_later_process_of_the_same_number_holds_nothing(at: Fixture) -> None:
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    try:
-        old, young = at.lock(process.pid, age_s=3600), at.lock(os.getpid())
-        at.engine._clear_dead_locks()
-        assert not old.exists()
-        assert young.exists()
-    finally:
-        process.communicate(b"\n", timeout=10)
-
-
-def test_a_zombie_holds_nothing(at: Fixture) -> None:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    try:
-        file = at.lock(process.pid)
-        until = time.monotonic() + 10
-        while file.exists() and time.monotonic() < until:
-            at.engine._clear_dead_locks()
-            time.sleep(0.02)
-        assert not file.exists()
-    finally:
-        process.wait(timeout=10)
 
 
 def failure(at: Fixture, raw: str, *errors: str, interrupted: bool = False) -> LockstepError:

@@ -41,7 +41,7 @@ def test_a_first_placement_is_an_intent_and_an_outcome_that_marks(stage: Scene) 
 
 
 def test_every_record_says_who_and_what_files(stage: Scene) -> None:
-    history = stage.stack.history
+    history = stage.stack.paths.history(stage.stack.name)
     history.mkdir(parents=True)
     (history / "local-1.history.json").write_text("{}")
     stage.make(stage.table())

@@ -17,7 +17,8 @@ from lockstep.audit.local import open_bucket, read_credentials
 from lockstep.errors import LockstepError, Unavailable
 from lockstep.local.gateway import render_gateway, write_atomic
 from lockstep.local.httproute import http_route
-from lockstep.local.stack import LocalStack, _lock_title
+from lockstep.local.programs import lock_title
+from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths
 from tests.support.children import free_port, running
 
@@ -75,7 +76,7 @@ def test_the_bucket_is_started_locked_adopted_and_comes_back_with_its_records(st
 
 def test_a_route_without_a_gateway_is_refused(stack: LocalStack) -> None:
     with pytest.raises(Unavailable) as caught:
-        stack.set_route("digits", "local-a", CELL, intent=0)
+        stack.set_route("digits", "local-a", CELL, intent=0, recorded=lambda: None)
     assert caught.value.code == "route.gateway_silent"
     stack.remove_route("digits", "local-a")  # there is nothing to forget
 
@@ -157,8 +158,8 @@ def test_a_service_serves_only_what_it_says_it_is_ready_for(
 
 def test_a_runtime_needs_its_lock_file_in_the_release(tmp_path: Path) -> None:
     (tmp_path / "serving.lock").write_bytes(b"")
-    assert _lock_title(tmp_path, "onnx") == "serving.lock"
+    assert lock_title(tmp_path, "onnx") == "serving.lock"
     for runtime in ("tensorrt", "torch"):
         with pytest.raises(LockstepError) as caught:
-            _lock_title(tmp_path, runtime)
+            lock_title(tmp_path, runtime)
         assert caught.value.code == "serving.needs_gpu"

@@ -14,10 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lockstep.errors import Unavailable, UsageError
+from lockstep.errors import Unavailable
 from lockstep.local.probe import get
 from lockstep.local.supervisor import Supervisor
-from lockstep.local.supervisord import Program
 from tests.support.children import awaited, free_port, gone, program, running, server
 
 SLEEP = "import time; time.sleep(600)"
@@ -174,11 +173,78 @@ def test_two_commands_at_once_share_one_daemon(supervisor: Supervisor) -> None:
     assert {psutil.Process(pid).ppid() for pid in supervisor.pids().values()} == {daemon}
 
 
-def test_an_environment_value_with_both_quotes_is_refused(supervisor: Supervisor) -> None:
-    odd = Program("odd", ["/bin/true"], {"KEY": 'it\'s "odd"'}, folder(supervisor))
-    with pytest.raises(UsageError) as caught:
-        supervisor.start(odd, always, deadline_s=5)
-    assert caught.value.code == "process.environment"
+def test_an_environment_value_may_have_both_kinds_of_quotes(supervisor: Supervisor) -> None:
+    port = free_port()
+    odd = server("odd", port, folder(supervisor), SAYS='it\'s "odd" 100%')
+    supervisor.start(odd, lambda: get(port, "/") is not None, deadline_s=10)
+    answer = get(port, "/")
+    assert answer is not None and answer[1].decode() == 'it\'s "odd" 100%|'
+    assert supervisor.is_running(odd)
+
+
+def test_a_stopped_program_is_woken_and_a_deaf_one_started_anew(supervisor: Supervisor) -> None:
+    port = free_port()
+    web = server("web", port, folder(supervisor))
+    supervisor.start(web, lambda: get(port, "/") is not None, deadline_s=10)
+    pid = supervisor.pids()["web"]
+    os.kill(pid, signal.SIGSTOP)
+    supervisor.start(web, lambda: get(port, "/", timeout_s=0.3) is not None, deadline_s=10)
+    assert supervisor.pids()["web"] == pid, "woken, not replaced"
+    other = supervisor.pids()["web"]
+    answers = iter([False] * 6)
+    supervisor.start(web, lambda: next(answers, True) and supervisor.pids()["web"] != other, deadline_s=4)
+    assert supervisor.pids()["web"] != pid, "it never got ready, so it was started anew"
+
+
+def test_a_stopped_supervisor_is_woken_with_all_it_runs(supervisor: Supervisor) -> None:
+    port = free_port()
+    web = server("web", port, folder(supervisor))
+    supervisor.start(web, lambda: get(port, "/") is not None, deadline_s=10)
+    pid, daemon = supervisor.pids()["web"], supervisor._daemon_pid()
+    assert daemon is not None
+    os.kill(daemon, signal.SIGSTOP)
+    assert supervisor.is_stuck()
+    supervisor.recover()
+    assert not supervisor.is_stuck()
+    assert supervisor.pids() == {"web": pid}
+
+
+def test_what_a_killed_supervisor_left_stopped_is_ended(supervisor: Supervisor) -> None:
+    """A stopped process does not hear that its parent died; it would keep its port for ever."""
+    port = free_port()
+    web = server("web", port, folder(supervisor))
+    supervisor.start(web, lambda: get(port, "/") is not None, deadline_s=10)
+    pid, daemon = supervisor.pids()["web"], supervisor._daemon_pid()
+    assert daemon is not None
+    os.kill(pid, signal.SIGSTOP)
+    os.kill(daemon, signal.SIGKILL)
+    assert awaited(lambda: gone(daemon))
+    assert not gone(pid)
+    supervisor.recover()
+    assert gone(pid)
+    supervisor.start(web, lambda: get(port, "/") is not None, deadline_s=10)
+
+
+def test_the_socket_is_where_the_next_login_looks_for_it(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = supervisor.socket
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert supervisor.socket == before
+
+
+def test_an_edited_file_of_a_running_program_is_written_again_without_a_restart(
+    supervisor: Supervisor,
+) -> None:
+    web = program("web", SLEEP, folder(supervisor))
+    supervisor.start(web, always, deadline_s=10)
+    pid, file = supervisor.pids()["web"], supervisor.run / "conf.d" / "web.conf"
+    right = file.read_text()
+    file.write_text(right.replace("autorestart=true", "autorestart=false"))
+    assert not supervisor.has_file(web)
+    supervisor.start(web, always, deadline_s=10)
+    assert (file.read_text(), supervisor.pids()["web"]) == (right, pid)
 
 
 def test_the_tail_of_a_log_that_is_not_there(supervisor: Supervisor) -> None:

@@ -324,6 +324,21 @@ def test_a_route_refuses_a_cell_that_no_record_says(stage: Scene) -> None:
     assert stage.stack.routes[("digits", "local-a")] == stage.cell()
 
 
+def test_a_route_that_was_overtaken_while_it_waited_moves_nothing(stage: Scene) -> None:
+    """An update is held up before its route; another one goes ahead; then the first one has its turn."""
+    update(stage, stage.table())
+    update(stage, stage.table(stage.cell(stage.better)))
+    first, second = stage.cell(stage.better, 5), stage.cell(stage.better, 0)
+    step = Operation(stage)
+    given = GATE.update(step.gate, "id", {}, asked(stage, stage.table(first)))
+    index = given["cells"]["digits"]["local-a"]["intent"]
+    stage.stack.locked = lambda: stage.ledger().close_interrupted()
+    with pytest.raises(IntegrityError) as caught:
+        ROUTE.update(step.route(), "id", {}, routed(first, index))
+    assert caught.value.code == "route.no_record"
+    assert stage.stack.routes[("digits", "local-a")] == second
+
+
 def test_a_route_without_an_intent_is_refused(stage: Scene) -> None:
     update(stage, stage.table())
     with pytest.raises(IntegrityError) as caught:

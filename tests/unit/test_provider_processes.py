@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from lockstep.errors import LockstepError
+from lockstep.local.drift import Drift
 from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths
 from lockstep.provider.kind import UNKNOWN, Call
@@ -30,11 +32,21 @@ SERVICE = {
     "bucket": "lockstep-audit",
     "retention_days": 1,
 }
-JUSTIFIES = ("intent", "retention_days")
-"""What a service needs to prove that it may start; that the record grew is no reason to start it again."""
+GATEWAY = {
+    "region": "local-a",
+    "port": 1,
+    "environment": "local",
+    "bucket": "lockstep-audit",
+    "retention_days": 1,
+}
+JUSTIFIES = {
+    "ModelService": ("intent", "retention_days"),
+    "Gateway": ("environment", "bucket", "retention_days"),
+}
+"""What proves that something may start; that the record grew is no reason to start it again."""
 NAMES = [
     (AuditBucket(), {"bucket": "b", "port": 1}, "audit-bucket", ["bucket"]),
-    (Gateway(), {"region": "local-a", "port": 1}, "gateway-local-a", ["region"]),
+    (Gateway(), GATEWAY, "gateway-local-a", ["region"]),
     (ModelService(), SERVICE, "digits-local-a-blue", ["model", "region", "slot"]),
     (EntryPoint(), {"port": 1, "regions": ["local-a"]}, "entry", []),
 ]
@@ -50,6 +62,9 @@ class Asked(Session):
     def alive(self, name: str) -> set[str]:
         return self._alive
 
+    def drift(self, name: str, process: str, look: Any) -> list[Drift]:
+        return [] if process in self._alive else [Drift("process.down", process, f"{process} does not run")]
+
 
 def call(session: Session, *, preview: bool = False) -> Call:
     return Call(session, "urn:pulumi:local::lockstep::lockstep:index:Thing::one", preview)
@@ -59,7 +74,7 @@ def call(session: Session, *, preview: bool = False) -> Call:
 def test_a_diff_asks_what_is_alive(
     tmp_path: Path, kind: Any, inputs: dict[str, Any], name: str, replaces: list[str]
 ) -> None:
-    outputs = {**inputs, "url": "u", "endpoint": "e"}
+    outputs = {**inputs, "url": "u", "endpoint": "e", "drift": ""}
     up, down = Asked(tmp_path, name), Asked(tmp_path)
     assert not kind.changed(call(up), outputs, inputs).changed
     assert kind.changed(call(down), outputs, inputs).changed  # after a reboot, although nothing changed
@@ -67,7 +82,7 @@ def test_a_diff_asks_what_is_alive(
     assert kind.read(call(down), "id", outputs) is None
     for key in inputs:
         change = kind.changed(call(up), outputs, {**inputs, key: "other"})
-        assert change.changed == (key not in JUSTIFIES)
+        assert change.changed == (key not in JUSTIFIES.get(type(kind).__name__, ()))
         assert change.replaces == ([key] if key in replaces else [])
 
 
@@ -86,7 +101,7 @@ def test_a_service_whose_release_a_preview_cannot_know_is_still_foreseen(tmp_pat
     inputs = {**SERVICE, "release": UNKNOWN}
     identity, outputs = ModelService().create(call(Asked(tmp_path), preview=True), inputs)
     assert identity == ""
-    assert outputs == inputs
+    assert outputs == {**inputs, "drift": ""}
 
 
 @pytest.fixture
@@ -117,6 +132,43 @@ def test_one_look_serves_a_whole_operation(stack: LocalStack) -> None:
     assert session.alive("local") == set()  # asked at most once a second
     assert Session(stack.paths).alive("local") == {"late"}
     assert session.stack("local") is session.stack("local")
+
+
+class Unproven(ModelService):
+    """A service that needs no record and starts nothing, but says when it would."""
+
+    def __init__(self) -> None:
+        self.started = threading.Event()
+
+    def authorize(self, call: Call, inputs: dict[str, Any]) -> None:
+        pass
+
+    def start(self, call: Call, stack: LocalStack, inputs: dict[str, Any]) -> dict[str, Any]:
+        self.started.set()
+        return {}
+
+
+def test_live_services_are_restarted_one_after_the_other(tmp_path: Path) -> None:
+    session, kind = Asked(tmp_path, "digits-local-a-blue"), Unproven()
+    other = {**SERVICE, "runtime": "torch"}
+    restart = threading.Thread(target=kind.update, args=(call(session), "id", SERVICE, other))
+    with session.restarting:
+        restart.start()
+        assert not kind.started.wait(0.2)
+    restart.join()
+    assert kind.started.is_set()
+
+
+@pytest.mark.parametrize(
+    ("alive", "inputs"), [((), SERVICE), (("digits-local-a-blue",), {**SERVICE, "release": "sha256:b"})]
+)
+def test_what_does_not_serve_yet_waits_for_nobody(
+    tmp_path: Path, alive: tuple[str, ...], inputs: dict[str, Any]
+) -> None:
+    session, kind = Asked(tmp_path, *alive), Unproven()
+    with session.restarting:
+        kind.update(call(session), "id", SERVICE, inputs)
+    assert kind.started.is_set()
 
 
 def test_without_a_record_no_service_is_started(stack: LocalStack) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,11 @@ from click.testing import CliRunner, Result
 from lockstep.cli.release import command as release
 from lockstep.errors import IntegrityError, UsageError
 from lockstep.evidence import evaluation
+from lockstep.paths import Paths
 from lockstep.release.folder import FolderStore
 from tests.support import releases
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -91,7 +95,7 @@ def test_an_unknown_digest_is_a_usage_error(store: FolderStore) -> None:
             run(store, verb, "sha256:" + "0" * 64)
 
 
-@pytest.mark.parametrize("verb", ["build", "list", "show", "verify"])
+@pytest.mark.parametrize("verb", ["build", "list", "show", "verify", "gc"])
 def test_help_has_examples(verb: str) -> None:
     said = CliRunner().invoke(release, [verb, "--help"]).stdout
     assert f"./lockstep release {verb}" in said
@@ -108,3 +112,29 @@ def test_looking_at_a_release_does_not_load_torch(store: FolderStore) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_dry_run_of_build_says_what_would_be_built_and_makes_nothing(
+    store: FolderStore, tmp_path: Path
+) -> None:
+    said = document(run(store, "build", "--dry-run", "--output", "json"))
+    assert (said["name"], said["there"], said["dry_run"]) == ("digits-plain", [], True)
+    assert not store.root.exists()
+    digest = releases.put(store, name="digits-better")
+    text = run(store, "build", "--variant", "better", "--dry-run").stdout
+    assert "would train" in text and digest in text and f"file://{store.root}" in text
+    with pytest.raises(UsageError, match=r"release\.unknown_model"):
+        run(store, "build", "--model", "nothing", "--dry-run")
+
+
+def test_the_store_is_that_of_the_stack_file(tmp_path: Path) -> None:
+    store = releases.store_in(tmp_path / "elsewhere")
+    digest = releases.put(store)
+    checkout = Paths(tmp_path, tmp_path / "state")
+    shutil.copy(ROOT / "Pulumi.yaml", tmp_path)
+    shutil.copy(ROOT / "Pulumi.local.yaml.example", tmp_path / "Pulumi.local.yaml")
+    with (tmp_path / "Pulumi.local.yaml").open("a") as file:
+        file.write(f"  lockstep:store: file://{store.root}\n")
+    words = ["list", "--output", "json"]
+    said = CliRunner().invoke(release, words, obj=checkout, catch_exceptions=False, standalone_mode=False)
+    assert [entry["digest"] for entry in document(said)["releases"]] == [digest]

@@ -24,6 +24,7 @@ from lockstep.errors import Cancelled, Denied, IntegrityError, LockstepError, Us
 from lockstep.rollout.change import Change, intent_since, require_outcome
 from lockstep.workspace import Workspace
 from tests.support.stack import Scene
+from tests.support.versity import BUCKET
 
 ROOT = Path(__file__).parents[2]
 ROUTE = Touch("update", "lockstep:index:Route", "digits-local-a")
@@ -229,6 +230,47 @@ def test_a_failure_after_the_intent_keeps_the_file_and_says_so(setting: Setting)
     assert setting.aside() == []
 
 
+def test_an_intent_that_no_head_covers_yet_is_an_intent(setting: Setting) -> None:
+    """The plugin was killed between the two writes: the next writer completes the record, so the file that
+    it speaks of must stay."""
+
+    def die() -> None:
+        head = setting.scene.server.data / BUCKET / "head" / f"{len(setting.scene.records()):010}"
+        head.unlink()
+        raise LockstepError("the plugin is gone", code="engine.failed", remedy="run it again")
+
+    setting.engine.between = die
+    with pytest.raises(LockstepError) as caught:
+        setting.apply(placed(setting))
+    assert "the intent is recorded" in caught.value.message
+    assert setting.workspace.file.settings().table == placed(setting)
+    assert setting.scene.kinds()[-2:] == ["intent", "outcome:interrupted"]
+
+
+def test_an_intent_that_no_head_covers_yet_is_due_for_the_next_update(setting: Setting) -> None:
+    """It would be opened by the very last write of an `up` that had found nothing to do."""
+    setting.scene.ledger().record_intent(placed(setting))
+    count = len(setting.scene.records())
+    (setting.scene.server.data / BUCKET / "head" / f"{count:010}").unlink()
+    ledger = setting.scene.ledger()
+    state = ledger.state()
+    assert state is not None
+    assert state.open_intent is not None
+    assert state.open_intent.index == count - 1 == ledger.size()
+    assert ledger.judge(setting.scene.table()) is not None
+
+
+def test_what_a_killed_writer_left_beside_the_stack_file_is_swept(setting: Setting) -> None:
+    path = setting.workspace.file.path
+    left = path.with_name(f".{path.name}.0123456789abcdef")
+    mine = path.with_name(f".{path.name}.swp")
+    for file in (left, mine):
+        file.write_bytes(b"half")
+    setting.recover()
+    assert not left.exists()
+    assert mine.exists()
+
+
 def test_a_log_that_went_away_does_not_hide_what_failed_first(setting: Setting) -> None:
     def cut() -> None:
         setting.scene.server.stop()
@@ -319,7 +361,7 @@ def test_two_commands_at_once_are_told_who_is_at_it(setting: Setting) -> None:
         with pytest.raises(LockstepError) as caught, setting.change.exclusive():
             pytest.fail("two writers")
         assert caught.value.code == "change.locked"
-        assert f"pid {os.getpid()}" in caught.value.message
+        assert f"pid {os.getpid()} (./lockstep " in caught.value.message
     setting.recover()
 
 

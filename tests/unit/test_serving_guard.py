@@ -15,7 +15,9 @@ from lockstep.serving.limits import Limits
 from lockstep.serving.metrics import Metrics
 
 IDENTITY = Identity("sha256:" + "0" * 64, "blue", "local-a", "digits")
-LIMITS = Limits(body_bytes=100, body_seconds=0.1, large_bytes=50, large_at_once=2, drain_seconds=0.05)
+LIMITS = Limits(
+    body_bytes=100, body_seconds=0.1, large_bytes=50, large_at_once=2, large_grace=0.1, drain_seconds=0.05
+)
 
 
 def guard(app: App, limits: Limits = LIMITS) -> Guard:
@@ -156,6 +158,65 @@ def test_large_bodies_wait_their_turn_and_small_ones_do_not() -> None:
 
     assert asyncio.run(crowd())[0] == 10
     assert most == 2
+
+
+def test_slow_clients_do_not_hold_the_turns_of_large_bodies() -> None:
+    """Many that send a little and wait, declared or not, and good ones with large bodies among them."""
+
+    async def crowd() -> list[int]:
+        app, good = guard(echo), [Client() for _ in range(4)]
+
+        async def slow() -> None:
+            async def dribble() -> Message:
+                await asyncio.sleep(0.01)
+                return {"type": "http.request", "body": b"x", "more_body": True}
+
+            await app(scope(), dribble, Client().send)
+
+        crowd = [asyncio.create_task(slow()) for _ in range(50)]
+        for client in good:
+            await app(scope(content_length="90"), body_of(b"x" * 60, b"x" * 30), client.send)
+        assert not any(task.done() for task in crowd)  # nobody waited for them
+        await asyncio.gather(*crowd)
+        return [client.status for client in good]
+
+    assert asyncio.run(crowd()) == [200] * 4
+
+
+def test_a_large_body_that_stalls_in_its_turn_is_cut_off() -> None:
+    stalled = Limits(**{**vars(LIMITS), "body_seconds": 30})
+
+    async def one() -> Client:
+        client, hanging = Client(), asyncio.Event()
+        pieces = [{"type": "http.request", "body": b"x" * 60, "more_body": True}]
+
+        async def receive() -> Message:
+            if not pieces:
+                await hanging.wait()
+            return pieces.pop()
+
+        await guard(echo, stalled)(scope(), receive, client.send)
+        return client
+
+    client = asyncio.run(one())
+    assert (client.status, client.code) == (408, "serving.slow_body")
+
+
+def two_headers(name: bytes, *values: bytes) -> Client:
+    client, where = Client(), scope()
+    where["headers"] = [(name, value) for value in values]
+    asyncio.run(_call(guard(echo), where, body_of(b"x"), client.send))
+    return client
+
+
+def test_headers_that_two_readers_could_read_differently_are_refused() -> None:
+    pickle, image = b"application/vnd.bentoml+pickle", b"image/png"
+    # BentoML reads the first, a dictionary keeps the last.
+    assert two_headers(b"content-type", pickle, image).code == "serving.pickle"
+    assert two_headers(b"content-type", image, pickle).status in (400, 415)
+    assert two_headers(b"content-type", image, image).code == "serving.double_header"
+    assert two_headers(b"content-encoding", b"gzip", b"identity").code == "serving.double_header"
+    assert two_headers(b"accept", b"a/b", b"c/d").status == 200
 
 
 def test_the_name_of_the_pickle_type_hides_nowhere() -> None:

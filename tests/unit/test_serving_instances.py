@@ -34,7 +34,26 @@ def test_good_instances_become_one_array() -> None:
     assert np.allclose(array[2, 0], EIGHT)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"NaN", b'{"instances": [[NaN]]}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"NaN",
+        b'{"instances": [[NaN]]}',
+        b'{"instances": [[-Infinity]]}',
+        b'{"instances": [' + b"9" * 1_000_000 + b"]}",
+        b'{"instances": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"a": ' * 100_000,
+        json.dumps({"instances": [EIGHT]}).encode("utf-16"),
+        b"\xef\xbb\xbf" + json.dumps({"instances": [EIGHT]}).encode(),
+        b'{"instances": [[1]], "instances": [[0]]}',
+        b'{"instances": [{"a": 1, "a": 2}]}',
+    ],
+    ids=lambda body: repr(body)[:40],
+)
 def test_not_json(body: bytes) -> None:
     assert refused(body) == "serving.bad_json"
 
@@ -63,8 +82,14 @@ def changed(value: Any) -> list[Any]:
         changed([]),
         changed(10**400),
         [np.ones((8, 8), dtype=bool).tolist()],
+        changed(True),  # numpy would take it for 1.0
+        changed("\ud800"),
+        [EIGHT, 1],
+        [[[[[[[[]]]]]]]],
+        [[0.5] * 60_000],
+        [[[]] * 60_000],
     ],
-    ids=repr,
+    ids=lambda value: repr(value)[:40],
 )
 def test_bad_instances(rows: Any) -> None:
     body = json.dumps({"instances": rows}).replace("Infinity", "1e999")
@@ -72,10 +97,18 @@ def test_bad_instances(rows: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "document", [[], 3, {}, {"instances": [EIGHT], "more": 1}, {"rows": [EIGHT]}], ids=repr
+    "document",
+    [[], 3, {}, {"instances": [EIGHT], "more": 1}, {"rows": [EIGHT]}, {"\ud800": [EIGHT]}],
+    ids=repr,
 )
 def test_another_document(document: Any) -> None:
     assert refused(json.dumps(document).encode()) == "serving.bad_instances"
+
+
+def test_a_number_of_a_million_digits_is_read_or_refused() -> None:
+    row = [b"0." + b"3" * 1_000_000, *[b"0.5"] * 7]
+    body = b'{"instances": [[[' + b",".join(row) + b"]" + b",[0,0,0,0,0,0,0,0]" * 7 + b"]]}"
+    assert instances(body)[0, 0, 0, 0] == pytest.approx(1 / 3)
 
 
 def test_too_many() -> None:

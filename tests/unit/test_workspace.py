@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lockstep.errors import UsageError
-from lockstep.paths import Paths, cache, here
+from lockstep.paths import Paths, cache, here, origin_of
 from lockstep.toolchain import Toolchain
 from lockstep.workspace import Workspace, build_digits, prepare
 from tests.support import releases
@@ -80,9 +80,9 @@ def test_plain_pulumi_gets_everything_that_it_needs(
 
 
 def test_names_that_the_engine_and_the_log_share(workspace: Workspace) -> None:
-    assert workspace.origin == "lockstep/local"
+    assert origin_of(workspace.stack) == "lockstep/local"
     backend = workspace.paths.backend / ".pulumi"
-    assert workspace.history == backend / "history" / "lockstep" / "local"
+    assert workspace.paths.history("local") == backend / "history" / "lockstep" / "local"
     assert workspace.locks == backend / "locks" / "organization" / "lockstep" / "local"
     assert workspace.state_file == backend / "stacks" / "lockstep" / "local.json"
 

@@ -35,6 +35,10 @@ class Batches:
                 index=index,
             )
 
+    def inside_all(self) -> set[int]:
+        """Every size that needs no head."""
+        return {size for index in self._said for size in (index, index + 1) if self.inside(size)}
+
     def inside(self, size: int) -> bool:
         """Whether no head was due at this size: the records before and after it are of one batch.
 

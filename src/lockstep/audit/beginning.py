@@ -26,9 +26,10 @@ def find_beginning(bucket: Bucket, origin: str, trust: RecordTrust, survey: Surv
 
     What is found here is only believed because the walk that follows finds it under the signed heads.
     """
-    if all(survey.original(record_key(index)) is not None for index in range(survey.size)):
+    there = survey.records()
+    if len(there) == survey.size:
         return Beginning()
-    for index in range(survey.size - 1, -1, -1):
+    for index in reversed(there):
         version = survey.original(record_key(index))
         try:
             data = bucket.get(version.key, version.version_id) if version is not None else b""
@@ -55,7 +56,7 @@ def note_beginning(beginning: Beginning, survey: Survey, findings: Findings) -> 
     """Say from where on the log was verified."""
     if beginning.by is None:
         return
-    left = sum(survey.original(record_key(index)) is not None for index in range(beginning.size))
+    left = sum(index < beginning.size for index in survey.records())
     rest = f"; {left} of them are still there: run `./lockstep audit prune` again" if left else ""
     findings.add(
         "audit.pruned",

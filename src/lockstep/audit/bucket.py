@@ -41,13 +41,17 @@ class LostRace(LockstepError):
 
 @dataclass(frozen=True)
 class Version:
-    """One version of one key, as the bucket lists it. size is in bytes (0 for a delete marker)."""
+    """One version of one key, as the bucket lists it. size is in bytes (0 for a delete marker).
+
+    written: when the bucket says that it was written; None where it does not say.
+    """
 
     key: str
     version_id: str
     is_latest: bool
     delete_marker: bool
     size: int
+    written: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lockstep.audit.layout import MAX_SIZE
 from lockstep.audit.note import MAX_HEAD_BYTES, Head, NoteKey, open_note
 from lockstep.errors import UsageError
-
-_TEXT = re.compile(r"(0|[1-9][0-9]{0,9}):([0-9a-f]{64})")
 
 
 def read_head(text: str, keys: Sequence[NoteKey], origin: str) -> Head:
@@ -18,19 +14,15 @@ def read_head(text: str, keys: Sequence[NoteKey], origin: str) -> Head:
 
     Raises UsageError `audit.bad_head` for anything else; a signed note must verify.
     """
-    match = _TEXT.fullmatch(text.strip())
-    if match is None:
-        try:
-            with Path(text).open("rb") as file:
-                data = file.read(MAX_HEAD_BYTES + 1)
-        except (OSError, ValueError):
-            raise _bad(text) from None
-        match = _TEXT.fullmatch(data.decode("utf-8", "replace").strip())
-        if match is None:
-            return open_note(data, keys, origin)
-    if int(match.group(1)) > MAX_SIZE:
-        raise _bad(text)
-    return Head(origin, int(match.group(1)), match.group(2))
+    head = Head.read(text.strip(), origin)
+    if head is not None:
+        return head
+    try:
+        with Path(text).open("rb") as file:
+            data = file.read(MAX_HEAD_BYTES + 1)
+    except (OSError, ValueError):
+        raise _bad(text) from None
+    return Head.read(data.decode("utf-8", "replace").strip(), origin) or open_note(data, keys, origin)
 
 
 def _bad(text: str) -> UsageError:

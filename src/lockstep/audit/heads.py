@@ -1,4 +1,8 @@
-"""Finding the newest head in a few requests, without believing where it should be."""
+"""Finding the newest head in a few requests, without believing where it should be.
+
+A head that is hidden, or has something written over it, stops every reader: an older one that still
+verifies is not the newest. What never was a head stops nobody, or anybody could put it there.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Sequence
 
 from lockstep.audit.bucket import Bucket, Version
 from lockstep.audit.layout import HEAD_PREFIX, MAX_SIZE, head_key, number_of
+from lockstep.audit.merkle import Tiles
 from lockstep.audit.note import Head, NoteKey, open_note
 from lockstep.errors import IntegrityError
 
@@ -51,26 +56,69 @@ def newest_head(bucket: Bucket, keys: Sequence[NoteKey], origin: str, hint: int 
             break
     refused: IntegrityError | None = None
     for size in sorted(listed, reverse=True):
-        try:
-            return _open(bucket, size, listed[size], keys, origin)
-        except IntegrityError as error:
-            refused = refused or error
+        head, problem = _signed(bucket, size, listed[size], keys, origin)
+        if head is not None:
+            sole_version(head_key(size), listed[size])
+            return head
+        refused = refused or problem
     if refused is not None:
         raise refused
     return None
 
 
-def _open(bucket: Bucket, size: int, found: list[Version], keys: Sequence[NoteKey], origin: str) -> Head:
-    key = head_key(size)
-    version = sole_version(key, found)
-    head = open_note(bucket.get(key, version.version_id if version else None), keys, origin)
-    if head.size != size:
-        raise IntegrityError(
-            f"{key} holds the head of size {head.size}",
+def _signed(
+    bucket: Bucket, size: int, found: list[Version], keys: Sequence[NoteKey], origin: str
+) -> tuple[Head | None, IntegrityError | None]:
+    """The oldest version under a head's key that is a good head of that size, or why none is."""
+    problem: IntegrityError | None = None
+    for version in reversed(found):
+        if version.delete_marker:
+            continue
+        try:
+            head = open_note(bucket.get(version.key, version.version_id), keys, origin)
+        except IntegrityError as error:
+            problem = problem or error
+            continue
+        if head.size == size:
+            return head, None
+        problem = problem or IntegrityError(
+            f"{version.key} holds the head of size {head.size}",
             code="audit.head_inconsistent",
             remedy="heads were moved; run `./lockstep audit verify`",
         )
-    return head
+    return None, problem
+
+
+def require_continued(before: Head, head: Head, tiles: Tiles) -> None:
+    """The log of `head` begins with the log of `before`; `tiles` are those of `head`.
+
+    Guards against a bucket that was put back to an older copy and against a second history under the same
+    key. Raises IntegrityError `audit.cut_tail`, `audit.head_inconsistent`, `audit.tile_wrong`.
+    """
+    remedy = f"run `./lockstep audit verify --head {before}`; docs/adr/0014 says how to give records up"
+    if head.size < before.size:
+        raise IntegrityError(
+            f"the log had {before.size} records when it was last seen and has {head.size} now: "
+            f"records {head.size} to {before.size - 1} were cut off, or an older copy was put back",
+            code="audit.cut_tail",
+            remedy=remedy,
+        )
+    root = head.root
+    if 0 < before.size < head.size:
+        earlier, whole = tiles.roots(before.size)
+        if whole.hex() != head.root:
+            raise IntegrityError(
+                f"the tiles of the head {head.size} do not give its root",
+                code="audit.tile_wrong",
+                remedy="run `./lockstep audit verify` to see which tile was changed",
+            )
+        root = earlier.hex()
+    if before.size and root != before.root:
+        raise IntegrityError(
+            f"the first {before.size} records are not those of the head {before}: this is another history",
+            code="audit.head_inconsistent",
+            remedy=remedy,
+        )
 
 
 def _probe(bucket: Bucket, hint: int) -> int:

@@ -6,19 +6,17 @@ On a self-managed backend they are plain files, two an update, with `.gz` or `.z
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import json
 import re
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-PROJECT = "lockstep"
 _NAME = re.compile(r"(.+-[0-9]+)\.(?:history|checkpoint)\.json(?:\.gz|\.zst)?")
 _CHUNK = 1 << 20
-
-
-def folder(backend: Path, stack: str, project: str = PROJECT) -> Path:
-    """Where a self-managed backend keeps the history of a stack."""
-    return backend / ".pulumi" / "history" / project / stack
 
 
 def names(history_dir: Path) -> list[str]:
@@ -26,6 +24,24 @@ def names(history_dir: Path) -> list[str]:
     if not history_dir.is_dir():
         return []
     return sorted(path.name for path in history_dir.iterdir() if _NAME.fullmatch(path.name))
+
+
+def updates(history_dir: Path) -> list[Path]:
+    """The files that hold the config of an update, newest first."""
+    listed = [name for name in names(history_dir) if name.endswith((".history.json", ".history.json.gz"))]
+    return [history_dir / name for name in reversed(listed)]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of such a file. Raises ValueError for one that is damaged."""
+    try:
+        data = path.read_bytes()
+        found = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
+    except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path.name} is damaged: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name} is damaged: it holds no object")
+    return found
 
 
 def sha256(path: Path) -> str:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from lockstep.audit import history
 from lockstep.audit.bucket import Bucket, unreachable
 from lockstep.audit.folder import VersityFolder
+from lockstep.audit.kept import kept_heads
 from lockstep.audit.log import Log
-from lockstep.audit.note import NoteKey
+from lockstep.audit.note import Head, NoteKey
 from lockstep.audit.s3 import S3Bucket
 from lockstep.audit.versity import REGION
 from lockstep.canonical import canonical, parse
 from lockstep.errors import IntegrityError
 from lockstep.evidence.keys import LOCAL, Signer, Trust, load_trust
 from lockstep.files import write_atomic
-from lockstep.paths import Paths, StackPaths
+from lockstep.paths import Paths, StackPaths, origin_of
 
 BUCKET = "lockstep-audit"
 TIMEOUT_S = 10.0
@@ -45,10 +45,6 @@ class LocalAudit:
     log_keys: tuple[NoteKey, ...]
     history_dir: Path
     running: bool
-
-
-def origin_of(stack: str) -> str:
-    return f"lockstep/{stack}"
 
 
 def credentials_file(stack: StackPaths) -> Path:
@@ -134,6 +130,16 @@ def _refuse_other_bucket(stack: StackPaths, name: str) -> None:
         )
 
 
+def _refuse_lost_log(kept: Sequence[Head]) -> None:
+    newest = max(kept, key=lambda head: head.size, default=None)
+    if newest is not None and newest.size:
+        raise IntegrityError(
+            f"the log had {newest.size} records when it was last seen, and its bucket is gone",
+            code="audit.log_gone",
+            remedy=f"bring the bucket's data folder back; docs/adr/0014 says how to give {newest} up",
+        )
+
+
 def open_local(
     stack: str,
     paths: Paths,
@@ -141,21 +147,23 @@ def open_local(
     write: bool = False,
     environment: str = LOCAL,
     bucket: str | None = None,
-    hint: int = 0,
 ) -> LocalAudit | None:
     """The audit log of a stack on this machine; None when it has none yet ("log: absent").
 
     write: with the deployer's and the log's signing keys, through the running server only.
+    Raises IntegrityError `audit.log_gone` when there is no log where a kept head says that there was one.
     """
+    origin = origin_of(stack)
+    kept = kept_heads(paths, stack, origin)
     found = open_bucket(paths.stack(stack), write=write, name=bucket)
     if found is None:
+        _refuse_lost_log(kept)
         return None
     opened, running = found
     trust = load_trust(paths.policies, environment)
-    origin = origin_of(stack)
     log_keys = keys_of_log(trust, origin)
     signers: Mapping[str, Signer] = {}
     if write:
         signers = {role: Signer.load(paths.keys / f"{role}.pem") for role in ("deployer", "log")}
-    log = Log(opened, origin, signers.get("deployer"), signers.get("log"), trust, log_keys, hint=hint)
-    return LocalAudit(opened, log, origin, trust, log_keys, history.folder(paths.backend, stack), running)
+    log = Log(opened, origin, signers.get("deployer"), signers.get("log"), trust, log_keys, kept=kept)
+    return LocalAudit(opened, log, origin, trust, log_keys, paths.history(stack), running)

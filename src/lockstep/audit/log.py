@@ -6,6 +6,7 @@ each says so, so that a prefix of them that a dead writer left is completed, and
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,11 +15,12 @@ from lockstep.audit import append as writing
 from lockstep.audit.about import MAX_BATCH
 from lockstep.audit.batches import of_one_batch
 from lockstep.audit.bucket import Bucket, LostRace, Version, to_text
+from lockstep.audit.clock import refuse_behind
 from lockstep.audit.heads import sole_version
 from lockstep.audit.layout import RECORD_PREFIX, head_key, number_of, record_key
 from lockstep.audit.merkle import leaf_hash
 from lockstep.audit.note import Head, NoteKey
-from lockstep.audit.reader import Reader, garbage
+from lockstep.audit.reader import Deleted, NotCounted, Reader, garbage
 from lockstep.audit.record import PAYLOAD_TYPE, Record, complete, open_record, seal
 from lockstep.canonical import canonical, parse
 from lockstep.errors import IntegrityError, UsageError
@@ -52,12 +54,13 @@ class Log(Reader):
         trust: Trust,
         log_keys: Sequence[NoteKey] | NoteKey,
         *,
-        hint: int = 0,
+        kept: Sequence[Head] = (),
     ) -> None:
-        super().__init__(bucket, origin, trust, log_keys, hint=hint)
+        super().__init__(bucket, origin, trust, log_keys, kept=kept)
         self.trust = trust
         self._signer_record = signer_record
         self._signer_log = signer_log
+        self._own: Record | None = None
         self._free = range(0)
 
     def append(
@@ -67,7 +70,8 @@ class Log(Reader):
 
         draft: from `record.draft` or `drafts`; expect_size: the size of that head; now: the time of the
         record; retention: how long nobody can delete it. A record that a dead writer left is completed
-        first. Raises LostRace `audit.stale_head` when the log is not (or no longer) of that size.
+        first. Raises LostRace `audit.stale_head` when the log is not (or no longer) of that size,
+        LockstepError `audit.clock_behind` when its newest record is from later than `now`.
         """
         return self.append_batch([draft], expect_size=expect_size, now=now, retention=retention)[0]
 
@@ -88,6 +92,7 @@ class Log(Reader):
         records = self._seal_all(drafts, expect_size, now, self._signers()[0])
         until = now + retention
         self._require_newest(expect_size, now=now, retention=retention)
+        refuse_behind(self._newest_readable(), now)
         for place, record in enumerate(records):
             try:
                 writing.put_record(self.bucket, record_key(record.index), record.leaf, until)
@@ -96,7 +101,17 @@ class Log(Reader):
                     raise
                 raise BatchCut(expect_size, place, len(records)) from None
         self.cover([leaf_hash(record.leaf) for record in records], until)
+        self._own = records[-1]
         return records
+
+    def _newest_readable(self) -> Record | None:
+        """The newest record that is one: garbage that a head covers has no time, verification names it."""
+        for index in range(self._known()[0].size - 1, -1, -1):
+            if self._own is not None and self._own.index == index:
+                return self._own
+            with contextlib.suppress(IntegrityError, NotCounted, Deleted):
+                return self.read(index)
+        return None
 
     def settle(self, *, now: datetime, retention: timedelta) -> Head:
         """Complete what a dead writer left, if anything, and return the newest head.
@@ -226,7 +241,7 @@ class Log(Reader):
         grown = writing.put_head(
             self.bucket, larger.size, larger.root(), key, signer.sign_bytes, retain_until
         )
-        self._head, self._hint, self._tiles = grown, grown.size, larger
+        self._head, self._kept, self._tiles = grown, (grown,), larger
         return grown
 
 

@@ -96,6 +96,28 @@ class Tiles:
     def root(self) -> bytes:
         return self.range(0, self.size)
 
+    def roots(self, earlier: int) -> tuple[bytes, bytes]:
+        """The root that the first `earlier` leaves had, and the root of all, from the very same hashes.
+
+        Where the second is the signed one, so is the first: a consistency proof (RFC 9162 section 2.1.4)
+        without its wire form.
+        """
+        if not 0 < earlier <= self.size:
+            raise ValueError(f"a tree of {self.size} had no {earlier} leaves")
+        return self._both(0, self.size, earlier)
+
+    def _both(self, start: int, end: int, earlier: int) -> tuple[bytes, bytes]:
+        if earlier >= end:
+            whole = self.range(start, end)
+            return whole, whole
+        split = start + (1 << ((end - start - 1).bit_length() - 1))
+        if earlier <= split:
+            before, left = self._both(start, split, earlier)
+            return before, node_hash(left, self.range(split, end))
+        left = self.range(start, split)
+        before, right = self._both(split, end, earlier)
+        return node_hash(left, before), node_hash(left, right)
+
     def inclusion(self, index: int) -> list[bytes]:
         """The audit path of a leaf, from its sibling up (RFC 6962 section 2.1.1)."""
         path: list[bytes] = []

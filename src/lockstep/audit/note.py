@@ -23,12 +23,17 @@ from lockstep.errors import IntegrityError
 ED25519 = b"\x01"
 MAX_HEAD_BYTES = 4096
 _SIZE = re.compile(r"0|[1-9][0-9]{0,9}")
+_PLAIN = re.compile(r"(0|[1-9][0-9]{0,9}):([0-9a-f]{64})")
 _NAME = re.compile(r"[^\s+]+")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
 class Head:
-    """A verified statement of the log key: the log of this origin had `size` records and this root (hex)."""
+    """A statement of the log key: the log of this origin had `size` records and this root (hex).
+
+    note: the signed note that says so; empty where somebody only handed on the two values.
+    """
 
     origin: str
     size: int
@@ -37,6 +42,15 @@ class Head:
 
     def __str__(self) -> str:
         return f"{self.size}:{self.root}"
+
+    @classmethod
+    def read(cls, text: str, origin: str) -> Head | None:
+        """A head as `str` writes it, SIZE:ROOT; None for any other text. Nothing is verified by it."""
+        match = _PLAIN.fullmatch(text)
+        if match is None or int(match.group(1)) > MAX_SIZE:
+            return None
+        head = cls(origin, int(match.group(1)), match.group(2))
+        return None if head.size == 0 and head.root != EMPTY_ROOT.hex() else head
 
 
 @dataclass(frozen=True)
@@ -119,11 +133,15 @@ def _signed_by(text: bytes, signatures: str, keys: Sequence[NoteKey]) -> bool:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     good = False
+    signers: set[tuple[str, bytes]] = set()
     for line in signatures.split("\n"):
         parts = line.split(" ")
         raw = _decode(parts[2]) if len(parts) == 3 and parts[0] == "—" else None
-        if raw is None or len(raw) < 5:
+        if raw is None or len(raw) < 5 or not _NAME.fullmatch(parts[1]):
             raise _malformed("a signature line is not `— name base64`")
+        if (parts[1], raw[:4]) in signers:
+            raise _malformed(f"{parts[1]} has signed it twice")
+        signers.add((parts[1], raw[:4]))
         for key in keys:
             if parts[1] == key.name and raw[:4] == key.key_hash:
                 try:
@@ -150,6 +168,8 @@ def open_note(data: bytes, keys: Sequence[NoteKey], origin: str) -> Head:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise _malformed("not UTF-8") from None
+    if _CONTROL.search(text):
+        raise _malformed("a control character")
     signed, separator, signatures = text.rpartition("\n\n")
     if not separator or not signatures.endswith("\n"):
         raise _malformed("no signature, or no newline at the end")

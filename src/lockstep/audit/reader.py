@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from lockstep.audit.about import Pruned, Void, pruned_of, void_of
 from lockstep.audit.bucket import Bucket, Version
-from lockstep.audit.heads import newest_head
+from lockstep.audit.heads import newest_head, require_continued
 from lockstep.audit.layout import MAX_RECORD_BYTES, MAX_SIZE, record_key
 from lockstep.audit.merkle import EMPTY_ROOT, Tiles, leaf_hash, root_from_path
 from lockstep.audit.note import Head, NoteKey
@@ -53,8 +53,8 @@ class Deleted(LockstepError):
 class Reader:
     """One stack's audit log in one bucket.
 
-    origin: the log's name, `lockstep/<stack>`; log_keys: whose heads are believed; hint: a size seen
-    earlier, which only saves requests.
+    origin: the log's name, `lockstep/<stack>`; log_keys: whose heads are believed; kept: heads seen earlier,
+    which the log must go on from.
     """
 
     def __init__(
@@ -64,36 +64,37 @@ class Reader:
         trust: RecordTrust,
         log_keys: Sequence[NoteKey] | NoteKey,
         *,
-        hint: int = 0,
+        kept: Sequence[Head] = (),
     ) -> None:
         self.bucket = bucket
         self.origin = origin
         self.log_keys = (log_keys,) if isinstance(log_keys, NoteKey) else tuple(log_keys)
         self._trust = trust
-        self._hint = hint
+        self._kept = tuple(kept)
         self._head: Head | None = None
         self._tiles: Tiles | None = None
 
     def head(self) -> Head:
         """The newest head, verified and read again on every call; a log without records has size 0.
 
-        Raises IntegrityError when the newest head is hidden, forged or not consistent with an earlier one
-        that this object has seen; Unavailable when the bucket does not answer.
+        Raises IntegrityError when the newest head is hidden or forged, or does not go on from those seen
+        earlier, by this object or before it (`kept`); Unavailable when the bucket does not answer.
         """
-        found = newest_head(self.bucket, self.log_keys, self.origin, self._hint)
+        hint = max((kept.size for kept in self._kept), default=0)
+        found = newest_head(self.bucket, self.log_keys, self.origin, hint)
         head = found or Head(self.origin, 0, EMPTY_ROOT.hex())
-        before = self._head
-        if before is not None and (
-            head.size < before.size or (head.size == before.size and head.root != before.root)
-        ):
-            raise IntegrityError(
-                f"the log went from {before} to {head}",
-                code="audit.head_inconsistent",
-                remedy=f"heads were removed or forged; run `./lockstep audit verify --head {before}`",
-            )
-        self._tiles = Tiles(head.size, self.bucket.get)
-        self._head, self._hint = head, head.size
+        tiles = self._tiles
+        if tiles is None or tiles.size != head.size:
+            tiles = Tiles(head.size, self.bucket.get)
+        for before in self._kept:
+            require_continued(before, head, tiles)
+        self._head, self._tiles, self._kept = head, tiles, (head,)
         return head
+
+    @property
+    def seen(self) -> Head | None:
+        """The newest head that this object has read or written; asks nobody."""
+        return self._head
 
     def _known(self) -> tuple[Head, Tiles]:
         head = self._head or self.head()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,6 +15,7 @@ from lockstep.audit.layout import (
     TILE_WIDTH,
     head_key,
     number_of,
+    record_key,
     size_with,
     tile_key,
     tile_of,
@@ -28,7 +30,11 @@ HASH_BYTES = 32
 @dataclass
 class Survey:
     """objects: key -> its versions, newest first; heads: size -> the head, where it verifies; ends: when the
-    lock of each object ends."""
+    lock of each object ends.
+
+    Sizes and indexes are those of names that are there: a head of a size that no log can have must not make
+    a reader count up to it.
+    """
 
     objects: dict[str, list[Version]]
     heads: dict[int, Head] = field(default_factory=dict)
@@ -46,17 +52,28 @@ class Survey:
         written = [version for version in self.objects.get(key, []) if not version.delete_marker]
         return written[-1] if written else None
 
-    def heads_gone(self) -> list[int]:
-        """The sizes below the newest head that have none."""
-        return [size for size in range(1, self.size) if self.original(head_key(size)) is None]
+    def heads_gone(self, first: int, needless: Collection[int]) -> list[tuple[int, int]]:
+        """The gaps among the heads from size `first` on, each from one size to another; `needless`: sizes
+        that need none."""
+        written = (key for key in self.objects if key.startswith(HEAD_PREFIX) and self.original(key))
+        sizes = {size for size in map(number_of, written) if size is not None} | set(needless)
+        known = sorted({max(first - 1, 0), *(size for size in sizes if first <= size <= self.size)})
+        return [(low + 1, high - 1) for low, high in itertools.pairwise(known) if high - low > 1]
 
     def head_name(self, size: int) -> str | None:
         return head_key(size) if head_key(size) in self.objects else None
 
+    def records(self) -> list[int]:
+        """The indexes below the size under which something was written, in order."""
+        return [index for index in self._indexes() if index < self.size and self.original(record_key(index))]
+
     def records_beyond(self) -> list[int]:
         """The indexes of the records that no good head covers."""
+        return [index for index in self._indexes() if index >= self.size]
+
+    def _indexes(self) -> list[int]:
         numbers = (number_of(key) for key in self.objects if key.startswith(RECORD_PREFIX))
-        return sorted(number for number in numbers if number is not None and number >= self.size)
+        return sorted(number for number in numbers if number is not None)
 
     def tile_entry(self, bucket: Bucket, index: int) -> bytes | None:
         """The leaf hash of a record as the widest tile over it has it; None without such a tile."""
@@ -73,13 +90,15 @@ class Survey:
         entry = self._tile[1][start : start + HASH_BYTES]
         return entry if len(entry) == HASH_BYTES else None
 
-    def report_unexpected(self, tiles: set[str], findings: Findings) -> None:
-        """Step (0): names that are none, and tiles that no log of this size has."""
+    def report_unexpected(self, tiles: set[str] | None, findings: Findings) -> None:
+        """Step (0): names that are none, and tiles that no log of this size has (None: it cannot be said)."""
         for key in self.objects:
-            numbered = number_of(key)
-            expected = key in tiles if key.startswith(TILE_PREFIX) and tile_of(key) else numbered is not None
+            if key.startswith(TILE_PREFIX) and tile_of(key):
+                expected = tiles is None or key in tiles
+            else:
+                expected = number_of(key) is not None
             if not expected or key == head_key(0):
-                findings.add("audit.foreign_object", f"{key} is no object of this log", key=key)
+                findings.add("audit.foreign_object", f"{key!r} is no object of this log", key=key)
 
 
 def take_survey(
@@ -94,7 +113,8 @@ def take_survey(
         _check_versions(key, objects[key], findings)  # (1)
     _open_heads(bucket, origin, log_keys, survey, findings)  # (3)
     for key in sorted(objects):
-        _check_lock(bucket, survey, key, now, findings)  # (2)
+        for version in objects[key]:
+            _check_lock(bucket, survey, version, now, findings)  # (2)
     return survey
 
 
@@ -109,20 +129,23 @@ def _check_versions(key: str, versions: list[Version], findings: Findings) -> No
         findings.add("audit.shadow_version", message, index=index, key=key)
 
 
-def _check_lock(bucket: Bucket, survey: Survey, key: str, now: datetime, findings: Findings) -> None:
-    version = survey.original(key)
-    number = number_of(key)
+def _check_lock(bucket: Bucket, survey: Survey, version: Version, now: datetime, findings: Findings) -> None:
+    """One version's own lock. What was written over an object needs one too: it is evidence."""
+    key, number = version.key, number_of(version.key)
+    original = version == survey.original(key)
     least = None if key.startswith(HEAD_PREFIX) else size_with(key)
-    if version is None or (least is not None and least > survey.size):
+    if version.delete_marker or (original and least is not None and least > survey.size):
         return  # what a dead writer left beyond the newest head is locked by who completes it
     found = bucket.head(key, version.version_id)
     index = number if key.startswith(RECORD_PREFIX) else None
+    name = key if original else f"version {version.version_id} of {key}"
     if found is None or found.mode != COMPLIANCE or found.retain_until is None:
-        findings.add("audit.unlocked", f"{key} has no COMPLIANCE lock", index=index, key=key)
-    else:
+        findings.add("audit.unlocked", f"{name} has no COMPLIANCE lock", index=index, key=key)
+        return
+    if original:
         survey.ends[key] = found.retain_until
-    if key in survey.ends and survey.ends[key] <= now:
-        message = f"the lock of {key} ended at {survey.ends[key]:%Y-%m-%d %H:%M:%S} UTC"
+    if found.retain_until <= now:
+        message = f"the lock of {name} ended at {found.retain_until:%Y-%m-%d %H:%M:%S} UTC"
         findings.add("audit.lock_ended", message, index=index, key=key)
 
 

@@ -8,7 +8,7 @@ tail: give a head that was kept elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from lockstep.audit.about import Renewed, renewed_of
 from lockstep.audit.batches import Batches, of_one_batch
 from lockstep.audit.beginning import Beginning, find_beginning, judge_pruning, note_beginning
 from lockstep.audit.bucket import Bucket, from_text
+from lockstep.audit.clock import Clock
 from lockstep.audit.layout import MAX_RECORD_BYTES, head_key, record_key, tile_of
 from lockstep.audit.locks import judge_renewal, note_ends
 from lockstep.audit.note import Head, NoteKey
@@ -39,19 +40,21 @@ def verify(
     log_keys: Sequence[NoteKey],
     *,
     head: Head | None = None,
+    kept: Sequence[Head] = (),
     history_dir: Path | None = None,
     now: datetime,
     progress: Progress | None = None,
 ) -> Report:
     """Verify a whole log and say everything that is wrong with it, each problem naming its object.
 
-    head: one kept elsewhere, which the log must contain; history_dir: Pulumi's history files to compare
-    with what the records list; now: for locks that have ended; progress: called with (done, of).
+    head: one kept elsewhere, which the log must contain; kept: more of them, which this machine kept;
+    history_dir: Pulumi's history files to compare with what the records list; now: for locks that have
+    ended; progress: called with (done, of).
     Raises Unavailable when the bucket cannot be read; what is wrong in it is never raised but reported.
 
     (0) list every version of every key; a key must be the one name of a record, head or tile
     (1) one version and no delete marker for each key
-    (2) each object is locked in COMPLIANCE mode (what a dead writer left beyond the head is not yet)
+    (2) each version is locked in COMPLIANCE mode (what a dead writer left beyond the head is not yet)
     (3) each head has a good signature of a log key, the right origin, and the size of its name
     (4) each record up to the newest head is there, and its bytes give the root of every head; those that a
         `pruned` record says were deleted may be gone, their tiles may not
@@ -61,8 +64,9 @@ def verify(
         head, but for those inside a batch of records that got one head together
     (7) beyond the newest head: nothing, or what the next writer completes: one verified record, or
         verified records of one batch in a row
-    (8) the head kept elsewhere is one of this log's
-    (9) each outcome closes the open intent and carries what the records before it yield
+    (8) each head kept elsewhere is one of this log's
+    (9) each outcome closes the open intent and carries what the records before it yield; no record is older
+        than the one before it
     (10) each history file that a record lists is there with the same bytes
     (11) each lock lasts as long as the newest `renewed` record says
     """
@@ -70,16 +74,13 @@ def verify(
     survey = take_survey(bucket, origin, log_keys, now, findings)  # (0) (1) (2) (3)
     if survey.size == 0 and survey.heads_found:
         return Report(0, Recomputed().root().hex(), tuple(findings.problems), tuple(findings.notes))
+    given = [*kept] if head is None else [head, *kept]
     beginning = find_beginning(bucket, origin, trust, survey)
-    walk = _Walk(bucket, origin, trust, survey, beginning, findings)
-    for index in range(survey.size):
-        walk.record(index)  # (4) (5) (6) (9)
-        if progress is not None:
-            progress(index + 1, survey.size)
-    walk.close()  # (5) (6)
+    walk = _Walk(bucket, origin, trust, survey, beginning, findings, {one.size for one in given})
+    walk.records(progress)  # (4) (5) (6) (9)
     walk.beyond()  # (7)
-    if head is not None:
-        walk.compare(head)  # (8)
+    for one in given:
+        walk.compare(one)  # (8)
     survey.report_unexpected(walk.tiles_seen, findings)
     if history_dir is not None:
         _compare_history(walk.story, history_dir, findings)  # (10)
@@ -110,6 +111,7 @@ class _Walk:
         survey: Survey,
         beginning: Beginning,
         findings: Findings,
+        wanted: Collection[int],
     ) -> None:
         self._bucket = bucket
         self._origin = origin
@@ -117,30 +119,61 @@ class _Walk:
         self._survey = survey
         self._findings = findings
         self._beginning = beginning
-        self._tree = Recomputed()
-        self._roots: dict[int, str] = {0: self._tree.root().hex()}
+        self._wanted = wanted
+        self._tree: Recomputed | None = Recomputed()
+        self._roots: dict[int, str] = {0: Recomputed().root().hex()}
         self._due: dict[tuple[int, int], str] = {}
         self._batches = Batches(findings)
+        self._clock = Clock(findings)
         self.story = Story(findings, beginning.size)
         self._uncounted = Uncounted(findings, self.story.excuse)
-        self.tiles_seen: set[str] = set()
+        self.tiles_seen: set[str] | None = set()
         self.renewed: Renewed | None = None
         self.newest_time: datetime | None = None
 
-    def record(self, index: int) -> None:
+    def records(self, progress: Progress | None) -> None:
+        """Steps (4), (5), (6) and (9): every record up to the newest head, and every gap among them."""
+        following = 0
+        for index in [*self._survey.records(), self._survey.size]:
+            while following < index:
+                following = self._gap(following, index)
+            if index < self._survey.size:
+                self._record(index)
+                following = index + 1
+                if progress is not None:
+                    progress(following, self._survey.size)
+        self._close()
+
+    def _gap(self, first: int, after: int) -> int:
+        """Records that are gone: one whose leaf hash a tile still has, or else all up to `after`, whose bytes
+        nothing here tells any more. Returns the index to go on from."""
+        committed = self._committed(first)
+        if committed is not None and first < self._beginning.size:
+            self._grow(committed, first)
+            return first + 1
+        last = after - 1 if committed is None else first
+        names = (
+            f"record {first} ({record_key(first)}) is" if first == last else f"records {first} to {last} are"
+        )
+        message = f"{names} gone"
+        self._findings.add("audit.record_missing", message, index=first, key=record_key(first))
+        if committed is None:
+            self._tree = self.tiles_seen = None
+        else:
+            self._grow(committed, first)
+        self._uncounted.lose(first)
+        if first >= self._beginning.size:
+            self._tell(first, None)
+        return last + 1
+
+    def _record(self, index: int) -> None:
         """Steps (4), (5), (6) and (9) for one record."""
         key = record_key(index)
         found = self._object(key)
         committed = self._committed(index)
         record = None
-        pruned = found is None and committed is not None and index < self._beginning.size
-        if pruned:
-            pass
-        elif found is None:
-            self._findings.add(
-                "audit.record_missing", f"record {index} ({key}) is gone", index=index, key=key
-            )
-            self._uncounted.lose(index)
+        if found is None:
+            self._uncounted.lose(index)  # it cannot be read, which has been said
         elif committed is not None and found.leaf != committed and self._fits(committed, index):
             self._findings.add(
                 "audit.changed_byte" if found.data is not None else "audit.object_too_large",
@@ -152,7 +185,11 @@ class _Walk:
             found = None
         else:
             record = self._open(found, index)
-        self._grow(found.leaf if found else committed or leaf(b""), index)
+        if record is not None and record.kind == "outcome" and self._tree is not None:
+            self._roots[index] = self._tree.root().hex()  # where a `pruned` record may say that a log begins
+        if found is None and committed is None:
+            self._tree = self.tiles_seen = None
+        self._grow(found.leaf if found else committed or b"", index)
         if index >= self._beginning.size:
             self._tell(index, record)
 
@@ -160,18 +197,21 @@ class _Walk:
         """What a record says, about the fleet and about the log."""
         self._batches.add(index, record)
         self.story.add(index, record)
-        if record is not None:
+        version = self._survey.original(record_key(index))
+        if record is not None and version is not None:
+            self._clock.add(record, version.key, version.written)
             self._uncounted.judge(record)
             judge_pruning(record, self._roots, self._findings)
             self.renewed = renewed_of(record) or self.renewed
             self.newest_time = from_text(record.time)
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """What only the whole log can tell: what no void names, and heads that no batch explains."""
+        self._clock.close()
         self._uncounted.report()
-        for size in self._survey.heads_gone():
-            if size >= self._beginning.size and not self._batches.inside(size):
-                self._findings.add("audit.head_missing", f"{head_key(size)} is gone", key=head_key(size))
+        for first, last in self._survey.heads_gone(self._beginning.size, self._batches.inside_all()):
+            names = head_key(first) + (f" to {head_key(last)} are" if first < last else " is")
+            self._findings.add("audit.head_missing", f"{names} gone", key=head_key(first))
         note_beginning(self._beginning, self._survey, self._findings)
 
     def _object(self, key: str) -> _Object | None:
@@ -194,7 +234,7 @@ class _Walk:
     def _fits(self, committed: bytes, index: int) -> bool:
         """Whether the heads were signed over this leaf hash rather than over what lies there now."""
         head = self._survey.heads.get(index + 1)
-        return head is None or self._tree.root_with(committed).hex() == head.root
+        return head is None or self._tree is None or self._tree.root_with(committed).hex() == head.root
 
     def _read(self, key: str) -> bytes | None:
         version = self._survey.original(key)
@@ -207,19 +247,25 @@ class _Walk:
             return None
 
     def _grow(self, leaf_hash: bytes, index: int) -> None:
+        """Step (6) and the heads of step (4); nothing once a leaf is unknown: no later root can be known."""
+        if self._tree is None or self.tiles_seen is None:
+            return
         for key, expected in self._tree.add(leaf_hash):
+            self.tiles_seen.add(key)
             self._tile(key, expected, index)
         size = self._tree.size
-        self._roots[size] = self._tree.root().hex()
         if self._survey.original(head_key(size)) is not None:
             for key in self._due.values():
                 self._findings.add("audit.tile_wrong", f"{key} is gone", index=index, key=key)
             self._due.clear()
         head = self._survey.heads.get(size)
-        if head is not None and head.root != self._roots[size]:
+        if head is None and size not in self._wanted and size > self._beginning.size:
+            return
+        root = self._roots[size] = self._tree.root().hex()
+        if head is not None and head.root != root:
             self._findings.add(
                 "audit.head_inconsistent",
-                f"{head.size} records give the root {self._roots[size][:16]}..., "
+                f"{head.size} records give the root {root[:16]}..., "
                 f"the head of that size was signed over {head.root[:16]}...",
                 index=index,
                 key=self._survey.head_name(size),
@@ -228,7 +274,6 @@ class _Walk:
     def _tile(self, key: str, expected: bytes, index: int) -> None:
         """Step (6): a tile that is there is right; one that is not was due if no wider one came before the
         next head."""
-        self.tiles_seen.add(key)
         level, place, _ = tile_of(key) or (0, 0, 0)
         self._due.pop((level, place), None)
         if self._survey.original(key) is None:
@@ -270,7 +315,9 @@ class _Walk:
                     index=index,
                     key=record_key(index),
                 )
-                self.tiles_seen |= {name for name, _ in self._tree.add(leaf(record.leaf))}
+                self._tell(index, record)
+                if self._tree is not None and self.tiles_seen is not None:
+                    self.tiles_seen |= {name for name, _ in self._tree.add(leaf(record.leaf))}
                 before = record
             else:
                 self._findings.add(
@@ -305,7 +352,10 @@ class _Walk:
                 index=self._survey.size,
                 key=record_key(self._survey.size),
             )
-        elif self._roots[head.size] != head.root:
+            return
+        signed = self._survey.heads.get(head.size)
+        root = self._roots.get(head.size, signed.root if signed else head.root)
+        if root != head.root:
             self._findings.add(
                 "audit.head_inconsistent",
                 f"the first {head.size} records are not those of the given head: this is another history",

@@ -19,6 +19,8 @@ import click
 from lockstep import __version__
 from lockstep.cli.lazy import LazyGroup
 from lockstep.errors import Denied, LockstepError
+from lockstep.paths import here
+from lockstep.starved import as_error, full_disk
 
 NAME = "lockstep"
 
@@ -74,8 +76,15 @@ def run(arguments: Sequence[str], group: click.Group = cli) -> int:
     try:
         result = group.main(args=list(arguments), prog_name=NAME, standalone_mode=False)
     except LockstepError as error:
+        error.message += full_disk(here().state)
         show_error(error, as_json=as_json)
         return error.exit_code
+    except OSError as raw:
+        starving = as_error(raw)
+        if starving is None:
+            raise
+        show_error(starving, as_json=as_json)
+        return starving.exit_code
     except (click.Abort, KeyboardInterrupt):
         if as_json:
             click.echo(error_document("cli.cancelled", "cancelled", "run the command again"))

@@ -12,11 +12,11 @@ from pathlib import Path
 import click
 
 from lockstep.audit import export as exporting
-from lockstep.audit import history
 from lockstep.audit.bucket import Bucket
 from lockstep.audit.head_option import read_head
+from lockstep.audit.kept import kept_heads
 from lockstep.audit.keyring import Keyring, carried_keys, deployer_keys, read_keyring
-from lockstep.audit.local import keys_of_log, origin_of
+from lockstep.audit.local import keys_of_log
 from lockstep.audit.note import Head, NoteKey
 from lockstep.audit.problem import Problem, Report
 from lockstep.audit.record import Record
@@ -29,7 +29,7 @@ from lockstep.cli.output import emit, output_option, say
 from lockstep.errors import Unavailable, UsageError
 from lockstep.evidence.keys import LOCAL, Trust, load_trust
 from lockstep.local.stack import LocalStack
-from lockstep.paths import Paths
+from lockstep.paths import Paths, origin_of
 
 SHOWN_PROBLEMS = 20
 QUIET_S = 2.0
@@ -40,8 +40,8 @@ def command() -> None:
     """Read, verify, export and keep the audit log."""
 
 
-for _kept in (keeping.void, keeping.renew, keeping.prune):
-    command.add_command(_kept)
+for _verb in (keeping.void, keeping.renew, keeping.prune):
+    command.add_command(_verb)
 
 
 @command.command("show")
@@ -118,6 +118,7 @@ def verify_command(
         trusted.trust,
         trusted.log_keys,
         head=read_head(head_text, trusted.log_keys, trusted.origin) if head_text else None,
+        kept=_kept(folder, stack, paths, trusted),
         history_dir=_history_dir(history_text, stack, paths),
         now=datetime.now(UTC),
         progress=_progress(),
@@ -161,6 +162,14 @@ def _trusted(keys: tuple[str, ...], folder: Path | None, stack: str, paths: Path
     return _Trusted(ring.origin, ring.trust, ring.log_keys, notes)
 
 
+def _kept(folder: Path | None, stack: str, paths: Paths, trusted: _Trusted) -> tuple[Head, ...]:
+    """The heads that came along: an export's own checkpoint, or what this machine kept outside the bucket."""
+    if folder is None:
+        return kept_heads(paths, stack, trusted.origin)
+    path = folder / "checkpoint"
+    return (read_head(str(path), trusted.log_keys, trusted.origin),) if path.exists() else ()
+
+
 def _live_problems(stack: str, paths: Paths) -> tuple[Problem, ...]:
     """What a running stack routes without a record; nothing for one that is down."""
     local = LocalStack(paths, stack)
@@ -175,7 +184,7 @@ def _live_problems(stack: str, paths: Paths) -> tuple[Problem, ...]:
 def _history_dir(text: str | None, stack: str, paths: Paths) -> Path | None:
     if text is None:
         return None
-    return history.folder(paths.backend, stack) if text == "auto" else Path(text)
+    return paths.history(stack) if text == "auto" else Path(text)
 
 
 def _progress() -> Callable[[int, int], None]:

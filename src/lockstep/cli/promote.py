@@ -13,8 +13,8 @@ from lockstep.cli.output import emit, output_option
 from lockstep.cli.up import record_history
 from lockstep.errors import Denied, UsageError
 from lockstep.gate.judge import Plan
-from lockstep.release.store import open_store
 from lockstep.rollout.plan import moved, placed, require_cell
+from lockstep.stores import open_store, url_of
 from lockstep.table import Table, share, short, tenths
 
 
@@ -77,7 +77,7 @@ def command(
 
 
 def _release(context: Context, name: str) -> str:
-    store = open_store(context.settings.store or f"file://{context.workspace.paths.store}")
+    store = open_store(url_of(context.settings.store, context.workspace.paths.store))
     return store.resolve(name)
 
 

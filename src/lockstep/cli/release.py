@@ -1,4 +1,4 @@
-"""`./lockstep release`: build a release of a model, list what the store holds, look at one, check one."""
+"""`./lockstep release`: build a release, list what the store holds, look at one, check one, clean up."""
 
 from __future__ import annotations
 
@@ -7,21 +7,30 @@ from typing import Any
 
 import click
 
-from lockstep import paths
+from lockstep.cli.context import dry_run_option
 from lockstep.cli.output import emit, output_option, say
+from lockstep.cli.release_gc import checkout
+from lockstep.cli.release_gc import command as gc
 from lockstep.errors import IntegrityError, UsageError
 from lockstep.release.bundle import Manifest
-from lockstep.release.store import Store, open_store
+from lockstep.release.store import Store
+from lockstep.stores import open_store
 from lockstep.table import short
 
 store_option = click.option(
-    "--store", "url", metavar="URL", help="The release store. [default: this checkout's, file://...]"
+    "--store", "url", metavar="URL", help="file:///folder or s3://bucket/prefix. [default: the local stack's]"
 )
 digest_argument = click.argument("release")
 
 
+def _url(url: str | None) -> str:
+    from lockstep.workspace import LOCAL, Workspace
+
+    return url or Workspace(checkout(), LOCAL).store_url
+
+
 def _open(url: str | None) -> Store:
-    return open_store(url or f"file://{paths.here().store}")
+    return open_store(_url(url))
 
 
 @click.group("release")
@@ -30,6 +39,9 @@ def command() -> None:
 
     RELEASE is a digest, sha256:..., or the first digits of one (four at least).
     """
+
+
+command.add_command(gc)
 
 
 @command.command()
@@ -42,8 +54,9 @@ def command() -> None:
     help="Which of the model's recipes.",
 )
 @store_option
+@dry_run_option
 @output_option
-def build(model: str, variant: str, url: str | None, output: str) -> None:
+def build(model: str, variant: str, url: str | None, dry_run: bool, output: str) -> None:
     """Train, bundle, store and evaluate a release.
 
     The same inputs give the same digest. The held-out evaluation is attached to the release, signed with
@@ -53,11 +66,26 @@ def build(model: str, variant: str, url: str | None, output: str) -> None:
     Examples:
       ./lockstep release build
       ./lockstep release build --variant better --output json
+      ./lockstep release build --dry-run
     """
     from lockstep.evidence.keys import Signer, ensure_local_keys
     from lockstep.release.build import build as build_release
+    from lockstep.release.build import describe
 
-    here = paths.here()
+    here = checkout()
+    if dry_run:
+        name = f"{describe(here.root / 'models' / model)['name']}-{variant}"
+        there = [entry.digest for entry in _open(url).list(model) if entry.name == name]
+        emit(
+            output,
+            "release-build",
+            {"name": name, "store": _url(url), "there": there, "dry_run": True},
+            lambda: (
+                f"would train, store and evaluate {name}\nstore: {_url(url)}\n"
+                f"there by this name: {', '.join(there) or 'none'}"
+            ),
+        )
+        return
     ensure_local_keys(here)
     built = build_release(
         here.root / "models" / model,
@@ -137,7 +165,7 @@ def _evidence(store: Store, digest: str) -> tuple[dict[str, Any] | None, str | N
     from lockstep.evidence.keys import load_trust
 
     try:
-        found = collect(store, digest, load_trust(paths.here().policies, "local"))
+        found = collect(store, digest, load_trust(checkout().policies, "local"))
     except UsageError as error:  # no keys in this checkout yet: a release can be looked at all the same
         return None, f"{error.message}; {error.remedy}"
     return found.evaluation, found.reason

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from typing import Any
 
@@ -102,16 +101,16 @@ def history_entry(context: Context, target: Table) -> dict[str, str] | None:
     None where no update ever declared exactly that: a rollback may join what was declared apart.
     """
     from infra.config import defaults, load
-    from lockstep.audit.history import sha256
+    from lockstep.audit import history
 
-    for file in sorted(context.workspace.history.glob("*.history.json"), reverse=True):
-        config = json.loads(file.read_text()).get("config", {})
+    for file in history.updates(context.workspace.paths.history(context.workspace.stack)):
         try:
+            config = history.read(file).get("config", {})
             known = load({**defaults(context.workspace.paths.root / "Pulumi.yaml"), **config})
-        except UsageError:
-            continue  # an entry of another version of the config
+        except (UsageError, ValueError):
+            continue  # an entry of another version of the config, or damaged: `audit verify` names those
         if known.table == target:
-            return {"name": file.name, "sha256": sha256(file)}
+            return {"name": file.name, "sha256": history.sha256(file)}
     return None
 
 

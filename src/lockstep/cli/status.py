@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +14,9 @@ from lockstep.cli.output import emit, output_option
 from lockstep.errors import Unavailable
 from lockstep.gate.judge import Observed
 from lockstep.table import SLOTS, Cell, Table, at, cells, is_withdrawn, release_in, short, slot_share
+
+if TYPE_CHECKING:
+    from lockstep.local.drift import Drift
 
 
 @click.command(epilog="\b\nExamples:\n  ./lockstep status\n  ./lockstep status --output json")
@@ -47,6 +52,7 @@ def status(context: Context) -> dict[str, Any]:
         entry["record"] = None if state is None else state.cell_intent.get(model, {}).get(region)
         regions.append(entry)
     opened = None if state is None else state.open_intent
+    drift = list(_drift(context, recorded))
     return {
         "stack": context.workspace.stack,
         "entrypoint": f"http://127.0.0.1:{context.settings.port}",
@@ -54,6 +60,8 @@ def status(context: Context) -> dict[str, Any]:
         "head": None if head is None else str(head),
         "open_intent": None if opened is None else opened.index,
         "odd": odd,
+        "drift": [asdict(each) for each in drift],
+        "policies": policies(context),
         "barred": [] if state is None else list(state.barred),
         "locks": _locks(context),
         "regions": regions,
@@ -70,6 +78,45 @@ def _locks(context: Context) -> dict[str, Any] | None:
         return None
     soon = ends_soon(end, datetime.now(UTC), timedelta(days=context.settings.retention_days))
     return {"first_end": end.strftime("%Y-%m-%dT%H:%M:%SZ"), "soon": soon}
+
+
+def _drift(context: Context, recorded: Table) -> Iterator[Drift]:
+    """What is otherwise on this machine than Lockstep left it."""
+    from lockstep.evidence.local_keys import trusts_own_keys
+    from lockstep.local.drift import Drift, of_stack
+    from lockstep.toolchain import find
+
+    paths = context.workspace.paths
+    if not trusts_own_keys(paths):
+        name = paths.local_trust.relative_to(paths.root)
+        yield Drift("trust.edited", "", f"{name} does not trust exactly this checkout's keys")
+    if find() is None:
+        message = "the outside programs are not there or were changed since they were made"
+        yield Drift("toolchain.changed", "", message, live=False)
+        return
+    settings = context.settings
+    yield from of_stack(
+        context.local,
+        recorded,
+        bucket=settings.bucket,
+        port=settings.port,
+        regions=list(settings.regions),
+        runtime=settings.runtime,
+    )
+
+
+def policies(context: Context) -> dict[str, Any]:
+    """The checkout's policies, and those that judged the newest outcome: its intent's decision names them."""
+    from lockstep.gate.bundle import Policies
+
+    state, audit = context.ledger.state(), context.ledger.audit()
+    outcome = None if state is None else state.newest_outcome
+    judged = None
+    if outcome is not None and audit is not None:
+        decision = audit.log.read(int(outcome["intent"]))["decision"] or {}
+        judged = decision.get("revision")
+    checkout = Policies.read(context.workspace.paths.policies).revision
+    return {"checkout": checkout, "judged": judged, "same": judged in (None, checkout)}
 
 
 def _region(
@@ -143,6 +190,14 @@ def _text(document: dict[str, Any]) -> str:
     if document["locks"] and document["locks"]["soon"]:
         end = document["locks"]["first_end"]
         lines.append(f"! the first lock of the log ends at {end}: run `./lockstep audit renew`")
+    told = document["policies"]
+    if not told["same"]:
+        lines.append(
+            f"! policies: {told['checkout']} here, the newest outcome was judged by {told['judged']}"
+        )
+    for drift in document["drift"]:
+        kind = "" if drift["live"] else " (file only)"
+        lines.append(f"! drift{kind}: {drift['message']}: run `./lockstep up`")
     for barred in document["barred"]:
         lines.append(f"barred after a rollback: {short(barred)}")
     for entry in document["regions"]:

@@ -42,13 +42,19 @@ def command() -> None:
 
 def _prepare(context: Context) -> str:
     """The stack up and settled, with nothing but what stands taking traffic; the candidate's digest."""
-    from lockstep.release.store import open_store
+    from lockstep.stores import open_store, url_of
 
+    if context.settings.store:
+        raise UsageError(
+            "the tour changes a byte of a release, and this stack's releases are in a store of others, too",
+            code="tour.shared_store",
+            remedy="take lockstep:store out of the stack file for the tour",
+        )
     if "entry" not in context.local.alive():
         _chapter("First", "Nothing runs yet, so the stack is brought up.")
         _cli("up")
     settings = context.settings
-    store = open_store(settings.store or f"file://{context.workspace.paths.store}")
+    store = open_store(url_of("", context.workspace.paths.store))
     state = context.ledger.state(fresh=True)
     standing = {} if state is None else state.standing.get(MODEL, {})
     stands = set(standing.values())
@@ -146,10 +152,10 @@ class _Tampered:
     """The candidate's weights with one bit flipped, for as long as the block lasts."""
 
     def __init__(self, context: Context, release: str) -> None:
-        from lockstep.release.store import open_store
+        from lockstep.stores import open_store, url_of
 
         store = context.workspace.paths.store
-        blob = open_store(f"file://{store}").manifest(release).blob("model.safetensors").digest
+        blob = open_store(url_of("", store)).manifest(release).blob("model.safetensors").digest
         self._file = store / "blobs" / "sha256" / blob.removeprefix("sha256:")
         self._aside = self._file.with_name(self._file.name + ".tour")
 

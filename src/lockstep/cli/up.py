@@ -28,7 +28,10 @@ def command(stack: str, dry_run: bool, output: str) -> None:
     Safe to run again at any time: after a reboot, a kill or a failed update it brings the stack back.
     It is done when the outcome record says so.
     """
+    from lockstep.toolchain.machine import require_room
+
     context = open_context(stack)
+    require_room(context.workspace.paths)
     context.engine.ensure_stack()
     if dry_run:
         touched = context.engine.preview()

@@ -20,14 +20,26 @@ def ensure_local_keys(paths: Paths) -> None:
     paths.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
     paths.local_trust.parent.mkdir(parents=True, exist_ok=True)
     with locked(paths.keys / ".lock"):
-        signers = {role: _ensure_key(paths.keys / f"{role}.pem") for role in ROLES}
-        people = {
-            f"{LOCAL}-{role}": {"roles": [role], "keys": {signer.keyid: signer.public_pem}}
-            for role, signer in signers.items()
-        }
-        wanted = canonical.canonical({"environment": LOCAL, "people": people})
+        wanted = _trusting({role: _ensure_key(paths.keys / f"{role}.pem") for role in ROLES})
         if not paths.local_trust.is_file() or paths.local_trust.read_bytes() != wanted:
             write_atomic(paths.local_trust, wanted, mode=0o600)
+
+
+def trusts_own_keys(paths: Paths) -> bool:
+    """Whether the trust file lists exactly this checkout's keys; true where there are none yet."""
+    files = {role: paths.keys / f"{role}.pem" for role in ROLES}
+    if not all(file.is_file() for file in files.values()):
+        return True
+    wanted = _trusting({role: Signer.load(file) for role, file in files.items()})
+    return paths.local_trust.is_file() and paths.local_trust.read_bytes() == wanted
+
+
+def _trusting(signers: dict[str, Signer]) -> bytes:
+    people = {
+        f"{LOCAL}-{role}": {"roles": [role], "keys": {signer.keyid: signer.public_pem}}
+        for role, signer in signers.items()
+    }
+    return canonical.canonical({"environment": LOCAL, "people": people})
 
 
 def _ensure_key(path: Path) -> Signer:

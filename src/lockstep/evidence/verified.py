@@ -19,6 +19,7 @@ from lockstep.evidence.keys import Signed, Trust
 from lockstep.release.store import Referrer, Store
 
 BUILDER = "builder"
+_AGAIN = "build the release again: that attaches a fresh signed evaluation"
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,12 @@ def collect(store: Store, digest: str, trust: Trust) -> Evidence:
 
 def _statement(referrer: Referrer, digest: str, trust: Trust) -> tuple[Signed, dict[str, Any]]:
     if referrer.problem is not None:  # (1)
-        raise IntegrityError(referrer.problem, code="evidence.corrupt")
+        raise IntegrityError(referrer.problem, code="evidence.corrupt", remedy=_AGAIN)
     envelope = canonical.parse_canonical(referrer.payload)
     signed = trust.verify(envelope, evaluation.PAYLOAD_TYPE, BUILDER)  # (2)
     statement = canonical.parse_canonical(signed.payload)
     if not isinstance(statement, dict) or evaluation.subjects(statement) != [digest]:  # (3)
-        raise IntegrityError("the statement is about another release", code="evidence.wrong_subject")
+        raise IntegrityError(
+            "the statement is about another release", code="evidence.wrong_subject", remedy=_AGAIN
+        )
     return signed, statement  # (4) is for whoever knows the predicate

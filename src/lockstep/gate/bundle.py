@@ -4,9 +4,11 @@ What is judged by is read once: the revision is the digest of exactly the bytes 
 Rego files keep their paths; everything else becomes `data.settings`:
 
     environments        policies/data/rules.json, only the environments that this bundle may judge
+    roles               policies/data/roles.json, the same ones
     expected            policies/data/expected.json, the codes of all rules
     input_schema        policies/schema/input.json
     environment_schema  policies/schema/environment.json
+    roles_schema        policies/schema/roles.json
     revision            so that each answer says which bundle gave it
 """
 
@@ -22,9 +24,11 @@ from lockstep import canonical
 from lockstep.errors import IntegrityError, Unavailable
 
 RULES = "data/rules.json"
+ROLES = "data/roles.json"
 EXPECTED = "data/expected.json"
 INPUT_SCHEMA = "schema/input.json"
 ENVIRONMENT_SCHEMA = "schema/environment.json"
+ROLES_SCHEMA = "schema/roles.json"
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Policies:
             }
             data = {
                 name: (policies_dir / name).read_bytes()
-                for name in (RULES, EXPECTED, INPUT_SCHEMA, ENVIRONMENT_SCHEMA)
+                for name in (RULES, ROLES, EXPECTED, INPUT_SCHEMA, ENVIRONMENT_SCHEMA, ROLES_SCHEMA)
             }
         except OSError as error:
             raise Unavailable(
@@ -65,21 +69,26 @@ class Policies:
         try:
             return canonical.parse(self.files[name])
         except IntegrityError as error:
-            raise IntegrityError(
-                f"policies/{name}: {error.message}", code="gate.policies_malformed", remedy="mend that file"
-            ) from None
+            raise _malformed(name, error.message) from None
 
     def settings(self, environment: str | None) -> dict[str, Any]:
         """`data.settings` of a bundle for one environment (an unknown one judges nothing), or for all."""
-        rules = self.json(RULES)
-        known = {name: rules[name] for name in rules if environment in (None, name)}
+
         return {
-            "environments": known,
+            "environments": self._judged(RULES, environment),
+            "roles": self._judged(ROLES, environment),
             "expected": self.json(EXPECTED),
             "input_schema": self.json(INPUT_SCHEMA),
             "environment_schema": self.json(ENVIRONMENT_SCHEMA),
+            "roles_schema": self.json(ROLES_SCHEMA),
             "revision": self.revision,
         }
+
+    def _judged(self, name: str, environment: str | None) -> dict[str, Any]:
+        parts = self.json(name)
+        if not isinstance(parts, dict):
+            raise _malformed(name, "it has no part for each environment")
+        return {each: value for each, value in parts.items() if environment in (None, each)}
 
     def stage(self, folder: Path, *, environment: str | None = None, tests: bool = False) -> None:
         """Write the bundle's files below `folder`, which must be empty."""
@@ -89,3 +98,7 @@ class Policies:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text)
         (folder / "data.json").write_text(json.dumps({"settings": self.settings(environment)}))
+
+
+def _malformed(name: str, what: str) -> IntegrityError:
+    return IntegrityError(f"policies/{name}: {what}", code="gate.policies_malformed", remedy="mend that file")

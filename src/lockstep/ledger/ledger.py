@@ -19,6 +19,7 @@ from lockstep.table import SLOTS, Cell, Table, cells, is_withdrawn, release_in, 
 
 if TYPE_CHECKING:
     from lockstep.audit.local import LocalAudit
+    from lockstep.audit.note import Head
     from lockstep.audit.record import Record
     from lockstep.audit.state import State
     from lockstep.gate.decision import Decision
@@ -45,7 +46,8 @@ class Ledger(Reader):
     def settle(self) -> State:
         """The state to decide on, after completing what a dead writer left between record and head."""
         audit = self._writable()
-        audit.log.settle(now=datetime.now(UTC), retention=timedelta(days=self.retention_days))
+        head = audit.log.settle(now=datetime.now(UTC), retention=timedelta(days=self.retention_days))
+        self._keep(head)
         return self.state(fresh=True) or audit.log.state()
 
     def append(self, made: dict[str, Any], *, at: int) -> Record:
@@ -61,13 +63,21 @@ class Ledger(Reader):
             retention=timedelta(days=self.retention_days),
         )
         self._read = False
+        self._keep(audit.log.seen)
         return record
+
+    def _keep(self, head: Head | None) -> None:
+        """Keep the head outside the bucket: whoever puts an older copy of it back is found out."""
+        from lockstep.audit.kept import keep_head
+
+        if head is not None and head.size:
+            keep_head(self.stack.paths.stack(self.stack.name), head)
 
     def circumstances(self) -> dict[str, Any]:
         """Who, from which commit, and which history files are new: what every record says."""
         from lockstep.audit.history import newer
 
-        folder = self.stack.history
+        folder = self.stack.paths.history(self.stack.name)
         return {
             "claimed": claimed_actor(),
             "git": git_state(str(self.stack.paths.root)),

@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 from lockstep.errors import Denied, IntegrityError
 from lockstep.gate.judge import Judge, Observed, Place, Plan, plan
 from lockstep.local.stack import LocalStack
-from lockstep.table import SLOTS, Slot, Table, at, release_in
+from lockstep.paths import origin_of
+from lockstep.table import SLOTS, Cell, Slot, Table, at, release_in
 
 if TYPE_CHECKING:
     from lockstep.audit.local import LocalAudit
+    from lockstep.audit.log import Log
     from lockstep.audit.note import Head
     from lockstep.audit.state import State
     from lockstep.gate.decision import Decision
     from lockstep.gate.opa import Opa
 
-PROJECT = "lockstep"
 GATE_DEADLINE_S = 20.0
 
 
@@ -44,7 +45,7 @@ class Reader:
 
     @property
     def origin(self) -> str:
-        return f"{PROJECT}/{self.stack.name}"
+        return origin_of(self.stack.name)
 
     # --- reading
 
@@ -63,10 +64,14 @@ class Reader:
         return self._audit
 
     def state(self, *, fresh: bool = False) -> State | None:
-        """What the records say; None where there is no log yet. Read once, unless `fresh`."""
+        """What the records say; None where there is no log yet. Read once, unless `fresh`.
+
+        A record that its writer left without a head counts: the next writer completes it, so whoever only
+        looked at the head would miss the intent that is open then.
+        """
         if fresh or not self._read:
             audit = self.audit()
-            self._state = None if audit is None else audit.log.state()
+            self._state = None if audit is None else _with_pending(audit.log)
             self._read = True
         return self._state
 
@@ -153,13 +158,13 @@ class Reader:
 
     def _judge(self) -> Judge:
         from lockstep.evidence.keys import load_trust
-        from lockstep.release.store import open_store
+        from lockstep.stores import open_store, url_of
 
         paths = self.stack.paths
         return Judge(
             stack=self.stack.name,
             environment=self.environment,
-            store=open_store(self.store_url or f"file://{paths.store}"),
+            store=open_store(url_of(self.store_url, paths.store)),
             trust=load_trust(paths.policies, self.environment),
             opa=self._opa,
         )
@@ -190,27 +195,23 @@ class Reader:
 
         Raises IntegrityError `route.no_record`: the second lock, for a program that skips the gate.
         """
-        audit = self.audit()
-        state = self.state(fresh=True)
-        if audit is not None and state is not None and index >= 0:
-            record = audit.log.read(index)
-            said = at(record["to"] or {}, *place)
-            newest = state.cell_intent.get(place[0], {}).get(place[1])
-            if record.kind == "intent" and said == cell and newest == index:
-                return
-        raise _no_record(f"{place[0]} in {place[1]} is {cell}")
+        if self._intended(place, index) != cell:
+            raise _no_record(f"{place[0]} in {place[1]} is {cell}")
 
     def require_release(self, place: Place, slot: Slot, release: str, index: int) -> None:
         """The newest intent about this cell is record `index` and puts this release into this slot."""
-        audit = self.audit()
-        state = self.state(fresh=True)
-        if audit is not None and state is not None and index >= 0:
-            record = audit.log.read(index)
-            said = release_in(at(record["to"] or {}, *place), slot)
-            newest = state.cell_intent.get(place[0], {}).get(place[1])
-            if record.kind == "intent" and said == release and newest == index:
-                return
-        raise _no_record(f"{slot} of {place[0]} in {place[1]} holds {release}")
+        if release_in(self._intended(place, index), slot) != release:
+            raise _no_record(f"{slot} of {place[0]} in {place[1]} holds {release}")
+
+    def _intended(self, place: Place, index: int) -> Cell | None:
+        """What record `index` means a cell to be; None unless it is the newest intent about that cell."""
+        audit, state = self.audit(), self.state(fresh=True)
+        if audit is None or state is None or index < 0:
+            return None
+        if state.cell_intent.get(place[0], {}).get(place[1]) != index:
+            return None
+        record = audit.log.read(index)
+        return at(record["to"] or {}, *place) if record.kind == "intent" else None
 
     def require_leaving(self, place: Place) -> None:
         """The record has this cell withdrawn or gone, so its route may go."""
@@ -222,6 +223,17 @@ class Reader:
         cell = at(table, *place)
         if cell is not None and any(release_in(cell, slot) is not None for slot in SLOTS):
             raise _no_record(f"{place[0]} leaves {place[1]}")
+
+
+def _with_pending(log: Log) -> State:
+    from lockstep.audit.state import fold
+
+    state = log.state()
+    try:
+        pending = log.pending()
+    except IntegrityError:  # not a record; whoever writes next says so, and `audit verify` does
+        return state
+    return state if pending is None or pending.index != state.size else fold([pending], state)
 
 
 def _no_record(what: str) -> IntegrityError:

@@ -1,4 +1,4 @@
-"""Become another program that dies with its parent: `python -S child.py PROGRAM ARGS...`.
+"""Become another program that dies with its parent: `child.py [--env NAME=VALUE]... PROGRAM ARGS...`.
 
 Without it, a SIGKILLed supervisord leaves servers behind that hold their ports and that nobody owns;
 the next `up` would meet them as strangers. Linux only (PR_SET_PDEATHSIG survives execve).
@@ -15,4 +15,9 @@ if __name__ == "__main__":
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() == 1:  # the parent died before the call took hold
         sys.exit(1)
-    os.execv(sys.argv[1], sys.argv[1:])
+    words = sys.argv[1:]
+    while words[0] == "--env":
+        name, _, value = words[1].partition("=")
+        os.environ[name] = value
+        words = words[2:]
+    os.execv(words[0], words)

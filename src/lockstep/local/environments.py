@@ -6,6 +6,7 @@ one that is there is whole, and a build that was killed leaves nothing that look
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,12 +14,15 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.errors import DeadlineExceeded, IntegrityError, LockstepError, Unavailable
+from lockstep.files import write_atomic
 from lockstep.lock import locked
 
 MARKER = "lockstep-lock.json"
@@ -71,16 +75,75 @@ def ensure(lock: bytes, *, cache: Path, uv: Path, python: Path, progress: Progre
     DeadlineExceeded `environment.deadline` and `lock.held`.
     """
     digest = "sha256:" + hashlib.sha256(lock).hexdigest()
-    version = _version(python)
-    folder = cache / f"{digest[7:23]}-py{version}"
-    if _is_made_from(folder, digest):
+    folder = place(lock, cache=cache, python=python)
+    if _is_made_from(folder, digest) and _list_file(folder).exists() and not changed_files(folder):
         return folder / "bin" / "python"
     with locked(folder.parent / f"{folder.name}.lock", deadline_s=BUILD_SECONDS):
-        if not _is_made_from(folder, digest):
+        if not _is_made_from(folder, digest) or changed_files(folder):
             _sweep(folder)
             progress(f"making the serving environment {folder.name}")
             _build(lock, digest, folder, uv, python)
+        if not _list_file(folder).exists():
+            write_atomic(_list_file(folder), json.dumps(_hashes(folder, _walk(folder))).encode())
     return folder / "bin" / "python"
+
+
+def place(lock: bytes, *, cache: Path, python: Path) -> Path:
+    """Where the environment made from `lock` lies, or will."""
+    return cache / f"{hashlib.sha256(lock).hexdigest()[:16]}-py{_version(python)}"
+
+
+def changed_files(folder: Path) -> list[str]:
+    """What is not as it was made: changed, missing or more. Empty where there is no list to compare with.
+
+    Only what the kernel has seen changed since the list was written is hashed: that time cannot be set back
+    by whoever edits a file. (A hard link made elsewhere moves it too; then the digest says that all is well.)
+    """
+    try:
+        listed = json.loads(_list_file(folder).read_bytes())
+        since = _list_file(folder).stat().st_mtime_ns
+    except (OSError, ValueError):
+        return []
+    begun = time.time_ns()
+    found = _walk(folder)
+    later = {name: changed for name, changed in found.items() if changed >= since and name in listed}
+    wrong = {name for name, digest in _hashes(folder, later).items() if listed[name] != digest}
+    wrong |= found.keys() ^ listed.keys()
+    if later and not wrong:  # so that the next look need not hash them again
+        with contextlib.suppress(OSError):
+            os.utime(_list_file(folder), ns=(begun, begun))
+    return sorted(wrong)
+
+
+def _list_file(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".files.json")
+
+
+def _walk(folder: Path) -> dict[str, int]:
+    """Name -> time of the last change (ns, kept by the kernel) of every file and link."""
+    found: dict[str, int] = {}
+    for base, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(base, name)  # noqa: PTH118 - thousands of them
+            with contextlib.suppress(FileNotFoundError):
+                found[path[len(str(folder)) + 1 :]] = os.lstat(path).st_ctime_ns
+    return found
+
+
+def _hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """What each file holds; one that is gone, because the environment is being made again, holds none."""
+    found = {}
+    for name in names:
+        path = folder / name
+        try:
+            if path.is_symlink():
+                found[name] = "-> " + str(path.readlink())
+                continue
+            with path.open("rb") as file:
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            found[name] = ""
+    return found
 
 
 def _is_made_from(folder: Path, digest: str) -> bool:
@@ -117,13 +180,17 @@ def _build(lock: bytes, digest: str, folder: Path, uv: Path, python: Path) -> No
             json.dump({"digest": digest}, marker)
             marker.flush()
             os.fsync(marker.fileno())
+        _list_file(folder).unlink(missing_ok=True)
         env.rename(folder)
+        write_atomic(_list_file(folder), json.dumps(_hashes(folder, _walk(folder))).encode())
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
 def _version(python: Path) -> str:
     """`3.11` of an interpreter."""
+    if python == Path(sys.executable):
+        return ".".join(map(str, sys.version_info[:2]))
     program = "import sys; sys.stdout.write('%d.%d' % sys.version_info[:2])"
     return _run([str(python), "-I", "-S", "-c", program])
 

@@ -24,6 +24,11 @@ Json = dict[str, Any]
 LOOPBACK = "127.0.0.1"
 MAX_CONNECTIONS = 10_000
 """Connections that one Envoy accepts; more are closed."""
+MAX_HEAP = 1 << 30
+"""Bytes that one Envoy may hold: near it the requests that hold most are reset, not the newest refused."""
+HEADERS_SECONDS = 10
+REQUEST_SECONDS = 30
+"""Time for a client to send its request, so that slow ones do not keep their connections for ever."""
 CLUSTER_TYPE = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ENDPOINTS_TYPE = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 
@@ -31,6 +36,7 @@ HTTP_FILTERS = "type.googleapis.com/envoy.extensions.filters.http"
 _MANAGER = (
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 )
+_HEAP = "envoy.resource_monitors.fixed_heap"
 _UPSTREAM = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -114,7 +120,7 @@ def service_cluster(name: str, host: str, port: int) -> Json:
             "endpoints": [{"lb_endpoints": [endpoint_at(host, port)]}],
         },
         "circuit_breakers": breakers(),
-        # Shorter than the 5 s after which uvicorn drops an idle connection: Envoy must drop it first,
+        # Shorter than the minute after which a service drops an idle connection: Envoy must drop it first,
         # or a request meets a connection that is just being closed.
         **keep_alive("3s"),
     }
@@ -130,6 +136,8 @@ def manager(prefix: str, filters: list[Json]) -> Json:
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "always_set_request_id_in_response": True,
         "server_header_transformation": "PASS_THROUGH",
+        "request_headers_timeout": f"{HEADERS_SECONDS}s",
+        "request_timeout": f"{REQUEST_SECONDS}s",
         "http_filters": [
             *filters,
             {
@@ -145,6 +153,8 @@ def listener(port: int, http: Json) -> Json:
     return {
         "name": "http",
         "address": _address(LOOPBACK, port),
+        # With it, any process of this user could listen beside Envoy and be given some of its connections.
+        "enable_reuse_port": False,
         "filter_chains": [{"filters": [{"name": name, "typed_config": http}]}],
     }
 
@@ -154,8 +164,32 @@ def base(name: str, admin_port: int, front: Json) -> Json:
         "node": {"id": name, "cluster": "lockstep"},
         "admin": {"address": _address(LOOPBACK, admin_port)},
         "static_resources": {"listeners": [front]},
-        "overload_manager": {"resource_monitors": [_connection_limit()]},
+        "overload_manager": _overload(),
     }
+
+
+def _overload() -> Json:
+    """What Envoy does before it runs out: gives back what it can, then drops the largest requests."""
+
+    def near(action: str, **threshold: Any) -> Json:
+        trigger = {"name": _HEAP, **threshold}
+        return {"name": f"envoy.overload_actions.{action}", "triggers": [trigger]}
+
+    return {
+        "refresh_interval": "0.1s",
+        "buffer_factory_config": {"minimum_account_to_track_power_of_two": 20},
+        "resource_monitors": [_heap_limit(), _connection_limit()],
+        "actions": [
+            near("shrink_heap", threshold={"value": 0.6}),
+            near("reset_high_memory_stream", scaled={"scaling_threshold": 0.7, "saturation_threshold": 0.9}),
+            near("stop_accepting_requests", threshold={"value": 0.95}),
+        ],
+    }
+
+
+def _heap_limit() -> Json:
+    kind = "type.googleapis.com/envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig"
+    return {"name": _HEAP, "typed_config": {"@type": kind, "max_heap_size_bytes": MAX_HEAP}}
 
 
 def _connection_limit() -> Json:

@@ -14,18 +14,21 @@ names it.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lockstep.canonical import canonical, parse
-from lockstep.errors import LockstepError
+from lockstep.errors import IntegrityError, LockstepError, Unavailable, UsageError
 from lockstep.files import write_atomic
-from lockstep.local import entrypoint, envoy, live
+from lockstep.local import entrypoint, envoy, inforce, live
 from lockstep.local.admin import rejections
+from lockstep.local.httproute import http_route, intent_of, route_cell, route_name
 from lockstep.local.translate import ROUTE_TYPE, discovery, translate
 from lockstep.lock import locked
+from lockstep.table import SLOTS, Cell
 
 Json = dict[str, Any]
 Backends = dict[str, tuple[str, int]]
@@ -33,18 +36,29 @@ DEADLINE_S = 10.0
 """Seconds a change may take until it is in force; 4 ms is usual."""
 
 
-def render_gateway(folder: Path, *, name: str, port: int, admin_port: int) -> Path:
-    """Make or repair a gateway's folder, keeping the routes and services in it; the bootstrap's path.
+def render_gateway(
+    folder: Path,
+    *,
+    name: str,
+    port: int,
+    admin_port: int,
+    routes: Mapping[str, Json] | None = None,
+    backends: Backends | None = None,
+) -> Path:
+    """Make or repair a gateway's folder; the bootstrap's path.
 
-    The watched files are written afresh, so that a half-done change of a killed writer does not last.
+    routes, backends: what it is to hold; None: what its files say. The watched files are written afresh, so
+    that neither a half-done change of a killed writer nor somebody's edit lasts.
     """
     with locked(folder / "lock"):
         for part in ("routes", "cds", "rds"):
             _make_folder(folder / part)
-        backends = read_backends(folder)
-        _write_clusters(folder, backends)
-        _write_routes(folder, read_routes(folder), backends)
-        return _write_bootstrap(folder, envoy.gateway_bootstrap(name, port, admin_port, folder))
+        held = read_backends(folder) if backends is None else backends
+        _write_clusters(folder, held)
+        _write_routes(folder, read_routes(folder) if routes is None else routes, held)
+        path = folder / "bootstrap.json"
+        write_atomic(path, bootstrap_bytes(envoy.gateway_bootstrap(name, port, admin_port, folder)))
+        return path
 
 
 def render_entry(
@@ -54,7 +68,9 @@ def render_entry(
     with locked(folder / "lock"):
         _make_folder(folder / "eds")
         _write_gateways(folder, gateways)
-        return _write_bootstrap(folder, entrypoint.entry_bootstrap(name, port, admin_port, folder))
+        path = folder / "bootstrap.json"
+        write_atomic(path, bootstrap_bytes(entrypoint.entry_bootstrap(name, port, admin_port, folder)))
+        return path
 
 
 def set_gateways(folder: Path, gateways: Mapping[str, tuple[str, int]]) -> None:
@@ -77,6 +93,68 @@ def read_backends(folder: Path) -> Backends:
     return {name: (str(host), int(port)) for name, (host, port) in known.items()}
 
 
+def given_places(folder: Path) -> list[tuple[str, str]]:
+    """Model and region of each route that a gateway was given; a file that is none of ours gives none."""
+    found = []
+    for route in _readable_routes(folder):
+        place = _place_of(route)
+        if place is not None:
+            found.append(place)
+    return found
+
+
+def known_backends(folder: Path, ports: Mapping[str, int]) -> Backends:
+    """The gateway's services, each at its own port, whatever the file says of their addresses.
+
+    A file that cannot be read, or that lacks a service, is made good from the ports that were given out.
+    """
+    slots = tuple(f"-{folder.name}-{slot}" for slot in SLOTS)
+    return {name: (envoy.LOOPBACK, port) for name, port in ports.items() if name.endswith(slots)}
+
+
+def vouched_routes(
+    folder: Path, admin_port: int, vouched: Callable[[tuple[str, str], Cell], bool]
+) -> dict[str, Json]:
+    """The routes that a gateway may start or go on with: those in force, else those in its files, and of
+    both only what the record explains. An edited file gets no traffic by our hand.
+
+    Each is built again from its cell, so that nothing else in a file counts.
+    """
+    try:
+        in_force = list(live.read_live(admin_port).as_routes().values())
+    except Unavailable:
+        in_force = []
+    chosen: dict[str, Json] = {}
+    for route in [*in_force, *_readable_routes(folder)]:
+        place = _place_of(route)
+        if place is None or route_name(*place) in chosen:
+            continue
+        cell = route_cell(route)
+        if vouched(place, cell):
+            chosen[route_name(*place)] = http_route(*place, cell, intent=intent_of(route))
+    return chosen
+
+
+def _readable_routes(folder: Path) -> list[Json]:
+    found = []
+    for path in sorted((folder / "routes").glob("*.json")):
+        try:
+            found.append(parse(path.read_bytes()))
+        except (OSError, IntegrityError):
+            continue
+    return found
+
+
+def _place_of(route: Json) -> tuple[str, str] | None:
+    try:
+        labels = route["metadata"]["labels"]
+        place = (str(labels["lockstep.dev/model"]), str(labels["lockstep.dev/region"]))
+        http_route(*place, route_cell(route), intent=intent_of(route))
+    except (KeyError, TypeError, AttributeError, ValueError, UsageError):
+        return None
+    return place
+
+
 def set_backend(
     folder: Path, admin_port: int, name: str, port: int, *, deadline_s: float = DEADLINE_S
 ) -> None:
@@ -88,6 +166,12 @@ def set_backend(
         before = read_backends(folder)
         after = {**before, name: (envoy.LOOPBACK, port)}
         _change_clusters(folder, admin_port, before, after, deadline_s)
+
+
+def note_backend(folder: Path, name: str, port: int) -> None:
+    """Add or move a service in the files of a gateway that is down, or just starting: it reads them then."""
+    with locked(folder / "lock"):
+        _write_clusters(folder, {**read_backends(folder), name: (envoy.LOOPBACK, port)})
 
 
 def remove_backend(folder: Path, name: str) -> None:
@@ -112,15 +196,28 @@ def remove_backend(folder: Path, name: str) -> None:
         _write_clusters(folder, backends)
 
 
-def set_route(folder: Path, admin_port: int, route: Json, *, deadline_s: float = DEADLINE_S) -> str:
+def set_route(
+    folder: Path,
+    admin_port: int,
+    route: Json,
+    *,
+    deadline_s: float = DEADLINE_S,
+    before: Callable[[], None] = lambda: None,
+) -> str:
     """Put one HTTPRoute in force, in place of the one of its name; the version in force.
 
+    before: called when nobody else can write to this gateway any more; what it raises stops the change.
     Open connections and requests under way are not touched. Raises LockstepError `route.rejected`,
     `route.no_backend`, DeadlineExceeded `route.not_in_force`, Unavailable `route.gateway_silent`; the
     former route then stays, or is back.
     """
     name = str(route["metadata"]["name"])
-    return _change_routes(folder, admin_port, lambda routes: {**routes, name: route}, deadline_s)
+
+    def with_it(routes: dict[str, Json]) -> dict[str, Json]:
+        before()
+        return {**routes, name: route}
+
+    return _change_routes(folder, admin_port, with_it, deadline_s)
 
 
 def remove_route(folder: Path, admin_port: int, name: str, *, deadline_s: float = DEADLINE_S) -> str:
@@ -148,7 +245,7 @@ def _change_routes(
         before = read_routes(folder)
         after = change(before)
         refused = rejections(admin_port)  # also: a gateway that is down is not written to
-        live.wait_clusters(admin_port, backends, deadline_s=deadline_s, rejected_before=refused)
+        _settle_clusters(folder, admin_port, backends, deadline_s, refused)
         try:
             version = _write_routes(folder, after, backends)
             live.wait_in_force(admin_port, version, deadline_s=deadline_s, rejected_before=refused)
@@ -158,6 +255,19 @@ def _change_routes(
                 raise _with_reason(error, after, backends) from None
             raise
         return version
+
+
+def _settle_clusters(
+    folder: Path, admin_port: int, backends: Backends, deadline_s: float, refused: int
+) -> None:
+    """Have exactly our services in force before a route names them, whatever somebody put there."""
+    meant = _clusters(backends)
+    if inforce.has_clusters(admin_port, meant):
+        return
+    _write_clusters(folder, backends)
+    what = f"services {', '.join(sorted(backends))}"
+    settled = functools.partial(inforce.has_clusters, admin_port, meant)
+    live.wait_until(admin_port, settled, what, deadline_s, refused)
 
 
 def _with_reason(error: LockstepError, routes: Mapping[str, Json], backends: Backends) -> LockstepError:
@@ -183,21 +293,20 @@ def _change_clusters(
 def _write_routes(folder: Path, routes: Mapping[str, Json], backends: Backends) -> str:
     """Write the routes and what Envoy makes of them; the version. Refuses before it writes anything."""
     combined = discovery(ROUTE_TYPE, [translate(list(routes.values()), backends)])
-    known = read_routes(folder)
     for name, route in routes.items():
-        if known.get(name) != route:
-            write_atomic(folder / "routes" / f"{name}.json", canonical(route))
+        path, data = folder / "routes" / f"{name}.json", canonical(route)
+        if not path.is_file() or path.read_bytes() != data:
+            write_atomic(path, data)
     for path in (folder / "routes").glob("*.json"):
         if path.stem not in routes:
             path.unlink()
-    write_atomic(folder / "rds" / "rds.json", json.dumps(combined).encode())
+    write_atomic(folder / "rds" / "rds.json", _bytes(combined))
     return str(combined["version_info"])
 
 
 def _write_clusters(folder: Path, backends: Backends) -> None:
-    clusters = _clusters(backends)
     write_atomic(folder / "backends.json", canonical(backends))
-    write_atomic(folder / "cds" / "cds.json", json.dumps(discovery(envoy.CLUSTER_TYPE, clusters)).encode())
+    write_atomic(folder / "cds" / "cds.json", _bytes(discovery(envoy.CLUSTER_TYPE, _clusters(backends))))
 
 
 def _clusters(backends: Backends) -> list[Json]:
@@ -205,8 +314,11 @@ def _clusters(backends: Backends) -> list[Json]:
 
 
 def _write_gateways(folder: Path, gateways: Mapping[str, tuple[str, int]]) -> None:
-    endpoints = discovery(envoy.ENDPOINTS_TYPE, [entrypoint.gateway_endpoints(gateways)])
-    write_atomic(folder / "eds" / "eds.json", json.dumps(endpoints).encode())
+    write_atomic(folder / "eds" / "eds.json", _endpoints(gateways))
+
+
+def _endpoints(gateways: Mapping[str, tuple[str, int]]) -> bytes:
+    return _bytes(discovery(envoy.ENDPOINTS_TYPE, [entrypoint.gateway_endpoints(gateways)]))
 
 
 def _make_folder(folder: Path) -> None:
@@ -216,7 +328,24 @@ def _make_folder(folder: Path) -> None:
         leftover.unlink()
 
 
-def _write_bootstrap(folder: Path, bootstrap: Json) -> Path:
-    path = folder / "bootstrap.json"
-    write_atomic(path, json.dumps(bootstrap, indent=1).encode())
-    return path
+def bootstrap_bytes(bootstrap: Json) -> bytes:
+    return json.dumps(bootstrap, indent=1).encode()
+
+
+def _bytes(document: Json) -> bytes:
+    return json.dumps(document).encode()
+
+
+def gateway_files(folder: Path, routes: Mapping[str, Json], backends: Backends) -> dict[Path, bytes]:
+    """What a gateway's files are to hold for these routes and services; its bootstrap left out."""
+    combined = discovery(ROUTE_TYPE, [translate(list(routes.values()), backends)])
+    return {
+        **{folder / "routes" / f"{name}.json": canonical(route) for name, route in routes.items()},
+        folder / "backends.json": canonical(backends),
+        folder / "cds" / "cds.json": _bytes(discovery(envoy.CLUSTER_TYPE, _clusters(backends))),
+        folder / "rds" / "rds.json": _bytes(combined),
+    }
+
+
+def entry_files(folder: Path, gateways: Mapping[str, tuple[str, int]]) -> dict[Path, bytes]:
+    return {folder / "eds" / "eds.json": _endpoints(gateways)}

@@ -164,6 +164,11 @@ def route_cell(route: dict[str, Any]) -> Cell:
         raise _bad_cell(f"the route's annotations do not make a cell: {error}") from None
 
 
+def intent_of(route: dict[str, Any]) -> int:
+    """The index that an HTTPRoute of ours was written with. Raises KeyError, ValueError for a foreign one."""
+    return int(route["metadata"]["annotations"][ANNOTATION + "intent"])
+
+
 def cell_of(blue: str, green: str, withdraw: str, green_tenths: int) -> Cell:
     """A cell from annotation words, where "" means none; weight in tenths of a percent."""
     if withdraw:

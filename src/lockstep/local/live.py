@@ -14,7 +14,7 @@ from typing import Any
 
 from lockstep.errors import DeadlineExceeded, LockstepError
 from lockstep.local.admin import Address, ask, dump, odd, read_clusters, rejections, whose
-from lockstep.local.httproute import FULL, backend_name, cell_of
+from lockstep.local.httproute import FULL, backend_name, cell_of, http_route, route_name
 from lockstep.local.translate import ROUTES
 from lockstep.table import SLOTS, Cell, Slot, Table, is_withdrawn, release_in, tenths
 
@@ -58,6 +58,15 @@ class Live:
     def table(self) -> Table:
         return {
             model: {region: live.cell for region, live in row.items()} for model, row in self.cells.items()
+        }
+
+    def as_routes(self) -> dict[str, Json]:
+        """Name -> the HTTPRoute that says what is in force. Raises UsageError `route.weight` for weights
+        that no table can hold."""
+        return {
+            route_name(model, region): http_route(model, region, live.cell, intent=live.intent)
+            for model, row in self.cells.items()
+            for region, live in row.items()
         }
 
 
@@ -117,6 +126,16 @@ def read_regions(admin_port: int) -> dict[str, bool]:
     return regions
 
 
+def read_gateways(admin_port: int) -> dict[str, Address]:
+    """Region -> address that an entry point sends its traffic to."""
+    found = {}
+    for cluster in ask(admin_port, "/clusters?format=json", "cluster_statuses"):
+        for host in cluster.get("host_statuses", []):
+            at = host.get("address", {}).get("socket_address", {})
+            found[str(host.get("hostname", ""))] = (str(at.get("address")), int(at.get("port_value", 0)))
+    return found
+
+
 def wait_in_force(admin_port: int, version: str, *, deadline_s: float, rejected_before: int) -> None:
     """Wait until the gateway routes by `version`.
 
@@ -130,7 +149,7 @@ def wait_in_force(admin_port: int, version: str, *, deadline_s: float, rejected_
             config.get("version_info") == version for config in dump(admin_port, "dynamic_route_configs")
         )
 
-    _wait(admin_port, in_force, f"routes {version}", deadline_s, rejected_before)
+    wait_until(admin_port, in_force, f"routes {version}", deadline_s, rejected_before)
 
 
 def wait_clusters(
@@ -141,12 +160,14 @@ def wait_clusters(
     def in_force() -> bool:
         return wanted.items() <= read_clusters(admin_port).items()
 
-    _wait(admin_port, in_force, f"services {', '.join(sorted(wanted))}", deadline_s, rejected_before)
+    what = f"services {', '.join(sorted(wanted))}"
+    wait_until(admin_port, in_force, what, deadline_s, rejected_before)
 
 
-def _wait(
+def wait_until(
     admin_port: int, in_force: Callable[[], bool], what: str, deadline_s: float, rejected_before: int
 ) -> None:
+    """Wait until a question about the gateway is answered with yes. Raises as `wait_in_force` does."""
     until = time.monotonic() + deadline_s
     while not in_force():
         if rejections(admin_port) > rejected_before:

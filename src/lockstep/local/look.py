@@ -9,10 +9,10 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lockstep.errors import Unavailable
-from lockstep.local.gateway import read_backends, read_routes
+from lockstep.local.gateway import given_places, read_backends
 from lockstep.local.live import read_live
 from lockstep.local.probe import get
 from lockstep.table import SLOTS, Cell, Slot
@@ -35,7 +35,7 @@ def live(gateways: Path, ports: Mapping[str, int], *, strict: bool = True) -> di
         if not name.startswith("gateway-") or not name.endswith(".admin"):
             continue
         region = name.removeprefix("gateway-").removesuffix(".admin")
-        given = read_routes(gateways / region).values()
+        given = given_places(gateways / region)
         try:
             live = read_live(admin)
             if live.others:
@@ -45,9 +45,9 @@ def live(gateways: Path, ports: Mapping[str, int], *, strict: bool = True) -> di
                 if strict:
                     raise
                 continue
-            cells |= {(_label(route, "model"), region): None for route in given}
+            cells |= {(model, region): None for model, _ in given}
             continue
-        cells |= {(_label(route, "model"), region): dict(VACANT) for route in given}
+        cells |= {(model, region): dict(VACANT) for model, _ in given}
         cells |= {(model, region): places[region] for model, places in live.table().items()}
     return cells
 
@@ -87,7 +87,3 @@ def _odd(region: str, why: str) -> Unavailable:
         code="route.gateway_odd",
         remedy="run `./lockstep up` with the recorded table, which writes its routes again",
     )
-
-
-def _label(route: dict[str, Any], key: str) -> str:
-    return str(route["metadata"]["labels"][f"lockstep.dev/{key}"])

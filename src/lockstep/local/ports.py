@@ -11,10 +11,11 @@ import json
 import os
 import socket
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep.errors import LockstepError
+from lockstep.errors import IntegrityError, LockstepError
 from lockstep.lock import locked
 
 ENTRY = "entry"
@@ -33,17 +34,27 @@ def is_free(port: int) -> bool:
         return True
 
 
-def holder(port: int) -> str:
+def holder(port: int, *, apart_from: Collection[int] = ()) -> str:
     """`name (pid n)` of the process that listens on a port, as far as this user may see."""
     import psutil
 
     for connection in psutil.net_connections(kind="tcp"):
-        if connection.laddr.port == port and connection.pid:
+        if connection.laddr and connection.laddr.port == port and connection.pid not in (None, *apart_from):
             try:
-                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+                process = psutil.Process(connection.pid)
+                return f"{process.name()} (pid {connection.pid}){_of_a_stack(process.cmdline())}"
             except psutil.Error:
                 return f"pid {connection.pid}"
     return "a process of another user"
+
+
+def _of_a_stack(words: list[str]) -> str:
+    """Which checkout's stack a process belongs to, as its command tells; empty for a stranger's."""
+    for word in words:
+        checkout, found, _ = word.partition("/.lockstep/stacks/")
+        if found:
+            return f" of the stack in {checkout}"
+    return ""
 
 
 def listens(pid: int, port: int) -> bool:
@@ -81,7 +92,8 @@ def require_free(port: int, name: str) -> None:
         raise LockstepError(
             f"port {port}, which {name} needs, is in use by {holder(port)}",
             code="port.in_use",
-            remedy="stop that process, or set lockstep:port in Pulumi.local.yaml to another number",
+            remedy="stop that process (of another checkout's stack: `./lockstep down` there), or set "
+            "lockstep:port in Pulumi.local.yaml to another number, 18680 say, and run it again",
         )
 
 
@@ -95,9 +107,15 @@ class Ports:
         """Every name with its port; empty when there is no registry yet."""
         try:
             data = json.loads(self.file.read_text())
+            return {str(name): int(port) for name, port in data.items()}
         except FileNotFoundError:
             return {}
-        return {str(name): int(port) for name, port in data.items()}
+        except (ValueError, AttributeError, TypeError):
+            raise IntegrityError(
+                f"{self.file} does not say which port belongs to which process",
+                code="port.registry_malformed",
+                remedy=f"remove it and run `./lockstep up`, which gives out ports again: rm '{self.file}'",
+            ) from None
 
     def get(self, name: str) -> int | None:
         return self.all().get(name)

@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lockstep.canonical import parse
 from lockstep.errors import IntegrityError, LockstepError, Unavailable, UsageError
+from lockstep.local import programs
 from lockstep.local.ports import ENTRY, Ports, listens, require_free
 from lockstep.local.probe import get
+from lockstep.local.programs import BUCKET, admin_of, gateway_name
 from lockstep.local.supervisor import Supervisor
 from lockstep.local.supervisord import Program
+from lockstep.lock import locked
 from lockstep.paths import Paths, cache
 from lockstep.table import Cell, Slot
 
@@ -26,18 +32,8 @@ if TYPE_CHECKING:
     from lockstep.gate.judge import Observed, Place
     from lockstep.toolchain import Toolchain
 
-BUCKET = "audit-bucket"
-PROJECT = "lockstep"
 READY_S = 120.0
 ALIVE = ("RUNNING", "STARTING")
-
-
-def gateway_name(region: str) -> str:
-    return f"gateway-{region}"
-
-
-def admin_of(name: str) -> str:
-    return f"{name}.admin"
 
 
 @dataclass(frozen=True)
@@ -48,11 +44,6 @@ class LocalStack:
     @property
     def run(self) -> Path:
         return self.paths.stack(self.name).run
-
-    @property
-    def history(self) -> Path:
-        """Where the self-managed Pulumi backend keeps this stack's history files."""
-        return self.paths.backend / ".pulumi" / "history" / PROJECT / self.name
 
     @property
     def supervisor(self) -> Supervisor:
@@ -81,7 +72,8 @@ class LocalStack:
         """The audit bucket's server, up, with an object-locked bucket; its endpoint."""
         from lockstep.audit.local import BucketCredentials, read_credentials, write_credentials
         from lockstep.audit.s3 import S3Bucket
-        from lockstep.audit.versity import new_credentials, server_command
+        from lockstep.audit.versity import new_credentials
+        from lockstep.local.bucket_settings import mend_settings
 
         place = self.paths.stack(self.name)
         for folder in (place.bucket_data, place.bucket_versions):
@@ -97,24 +89,31 @@ class LocalStack:
             )
         access, secret = (known.access, known.secret) if known else new_credentials()
         credentials = BucketCredentials(endpoint, access, secret, bucket)
-        write_credentials(place, credentials)
-        command = server_command(
-            self.toolchain.versitygw, place.bucket_data, place.bucket_versions, port, access, secret
-        )
-        program = Program(BUCKET, command.argv, dict(command.env), place.root)
+        if credentials != known:
+            write_credentials(place, credentials)
+        program = programs.bucket(self, credentials)
         self._start(program, port, lambda: get(port, "/") is not None, deadline_s=30)
-        served = S3Bucket(**asdict(credentials))
-        served.create()
+        if (place.bucket_data / bucket / "record").is_dir():  # ours: another one that lies there is refused
+            mend_settings(**asdict(credentials))
+        S3Bucket(**asdict(credentials)).create()
         return endpoint
 
-    def start_gateway(self, region: str, *, near: int) -> None:
-        from lockstep.local.admin import is_ready
-        from lockstep.local.gateway import render_gateway
+    def start_gateway(
+        self, region: str, *, near: int, vouched: Callable[[Place, Cell], bool] = lambda place, cell: True
+    ) -> None:
+        """The region's Envoy, with those of its routes that `vouched` knows; see gateway.vouched_routes."""
+        from lockstep.local.admin import is_ready, rejections
+        from lockstep.local.gateway import known_backends, render_gateway, vouched_routes
+        from lockstep.local.live import wait_clusters
 
-        name = gateway_name(region)
+        name, folder = gateway_name(region), self.gateway_folder(region)
         port, admin = self.ports.assign(name, near=near), self.ports.assign(admin_of(name), near=near)
-        bootstrap = render_gateway(self.gateway_folder(region), name=name, port=port, admin_port=admin)
-        self._start(self._envoy(name, bootstrap), port, lambda: is_ready(admin), deadline_s=30)
+        backends = known_backends(folder, self.ports.all())
+        routes = vouched_routes(folder, admin, vouched)
+        render_gateway(folder, name=name, port=port, admin_port=admin, routes=routes, backends=backends)
+        self._stop_strange(name, admin, programs.gateway_bootstrap(self, region))
+        self._start(programs.gateway(self, region), port, lambda: is_ready(admin), deadline_s=30)
+        wait_clusters(admin, backends, deadline_s=10, rejected_before=rejections(admin))
 
     def start_entry(self, port: int, regions: list[str]) -> None:
         from lockstep.local.admin import is_ready
@@ -122,11 +121,25 @@ class LocalStack:
 
         self.ports.declare(ENTRY, port)
         admin = self.ports.assign(admin_of(ENTRY), near=port)
+        gateways = self.gateway_addresses(regions)
+        render_entry(self.gateway_folder(ENTRY), name=ENTRY, port=port, admin_port=admin, gateways=gateways)
+        self._stop_strange(ENTRY, admin, programs.entry_bootstrap(self, port))
+        self._start(programs.entry(self, port), port, lambda: is_ready(admin), deadline_s=30)
+
+    def _stop_strange(self, name: str, admin: int, bootstrap: bytes) -> None:
+        """Stop an Envoy that was started with another bootstrap than its own, whatever its file says now."""
+        from lockstep.local.inforce import bootstrap_strays
+
+        try:
+            strange = name in self.alive() and bootstrap_strays(admin, parse(bootstrap))
+        except Unavailable:
+            return  # it does not answer: starting it says why
+        if strange:
+            self.supervisor.stop(name)
+
+    def gateway_addresses(self, regions: list[str]) -> dict[str, tuple[str, int]]:
         known = self.ports.all()
-        gateways = {region: ("127.0.0.1", known[gateway_name(region)]) for region in regions}
-        folder = self.run / "gateways" / ENTRY
-        bootstrap = render_entry(folder, name=ENTRY, port=port, admin_port=admin, gateways=gateways)
-        self._start(self._envoy(ENTRY, bootstrap), port, lambda: is_ready(admin), deadline_s=30)
+        return {region: ("127.0.0.1", known[gateway_name(region)]) for region in regions}
 
     def start_service(
         self, model: str, region: str, slot: Slot, *, release: str, runtime: str, store_url: str, near: int
@@ -136,48 +149,58 @@ class LocalStack:
         Raises UsageError `release.unknown`, IntegrityError `release.corrupt`, Unavailable
         `process.not_ready`.
         """
-        from lockstep.local.environments import ensure, launch
-        from lockstep.local.gateway import set_backend
-        from lockstep.local.httproute import backend_name
-        from lockstep.release.store import open_store
+        from lockstep.local.environments import ensure
+        from lockstep.local.gateway import note_backend, set_backend
 
-        name = f"{model}-{region}-{slot}"
-        store = open_store(store_url or f"file://{self.paths.store}")
-        bundle = store.materialize(release, self.run / "bundles")
-        environment = ensure(
-            (bundle / _lock_title(bundle, runtime)).read_bytes(),
+        bundle = self._materialize(release, store_url)
+        ensure(
+            (bundle / programs.lock_title(bundle, runtime)).read_bytes(),
             cache=cache() / "envs",
             uv=Path(sys.executable).parent / "uv",
             python=Path(sys.executable),
         )
-        port = self.ports.assign(name, near=near)
-        options = {
-            "release": release,
-            "slot": slot,
-            "region": region,
-            "model": model,
-            "port": str(port),
-            "runtime": runtime,
-        }
-        command = launch(environment, bundle, self.run / "bentoml" / name, options)
-        program = Program(name, command.argv, command.env, self.run)
-        self._start(program, port, lambda: self._serves(port, release), deadline_s=READY_S)
+        name = programs.service_name(model, region, slot)
+        known, port = self.ports.get(name), self.ports.assign(name, near=near)
+        program = programs.service(self, model, region, slot, release=release, runtime=runtime)
+        try:
+            self._start(program, port, lambda: self._serves(port, release), deadline_s=READY_S)
+        except LockstepError:
+            if known is None:  # it never was: nothing may look for it
+                self.ports.release(name)
+            raise
         admin = self.ports.get(admin_of(gateway_name(region)))
-        if admin is not None:
-            set_backend(self.gateway_folder(region), admin, backend_name(model, region, slot), port)
+        if admin is None:
+            return
+        try:
+            set_backend(self.gateway_folder(region), admin, name, port)
+        except Unavailable as error:
+            if error.code != "route.gateway_silent":
+                raise
+            note_backend(self.gateway_folder(region), name, port)  # it is being started beside us
+
+    def _materialize(self, release: str, store_url: str) -> Path:
+        """The release's folder; one that somebody changed is thrown away and made again from the store."""
+        from lockstep.release.bundle import verify_bundle
+        from lockstep.stores import open_store, url_of
+
+        folder = self.run / "bundles"
+        folder.mkdir(parents=True, exist_ok=True)
+        there = programs.bundle_of(self, release)
+        with locked(folder / ".mending"):
+            try:
+                if there.exists():
+                    verify_bundle(there, release)
+            except (IntegrityError, OSError):
+                aside = Path(tempfile.mkdtemp(prefix=".changed-", dir=folder))
+                there.rename(aside / there.name)
+                shutil.rmtree(aside)
+        return open_store(url_of(store_url, self.paths.store)).materialize(release, folder)
 
     def _start(self, program: Program, port: int, ready: Any, *, deadline_s: float) -> None:
+        self.supervisor.recover()
         if program.name not in self.alive() or self._moved(program.name, port):
             require_free(port, program.name)
         self.supervisor.start(program, ready, deadline_s=deadline_s)
-
-    def _envoy(self, name: str, bootstrap: Path) -> Program:
-        """An Envoy; its environment names the bootstrap's content, so that another one is another program."""
-        from lockstep.canonical import digest
-        from lockstep.local.envoy import gateway_argv
-
-        env = {"LOCKSTEP_BOOTSTRAP": digest(bootstrap.read_bytes())}
-        return Program(name, gateway_argv(self.toolchain.envoy, bootstrap), env, bootstrap.parent)
 
     @staticmethod
     def _serves(port: int, release: str) -> bool:
@@ -203,15 +226,21 @@ class LocalStack:
         from lockstep.local.httproute import backend_name
 
         remove_backend(self.gateway_folder(region), backend_name(model, region, slot))
-        self.supervisor.stop(f"{model}-{region}-{slot}")
+        self.supervisor.stop(programs.service_name(model, region, slot))
+        self.ports.release(programs.service_name(model, region, slot))
 
     # --- routes
 
     def gateway_folder(self, region: str) -> Path:
         return self.run / "gateways" / region
 
-    def set_route(self, model: str, region: str, cell: Cell, *, intent: int) -> None:
-        """Put a cell in force in the region's Envoy; returns when it is. The caller has the record."""
+    def set_route(
+        self, model: str, region: str, cell: Cell, *, intent: int, recorded: Callable[[], None]
+    ) -> None:
+        """Put a cell in force in the region's Envoy; returns when it is.
+
+        recorded: raises unless the record says so; asked while the gateway is locked, before it is written.
+        """
         from lockstep.local.gateway import set_route
         from lockstep.local.httproute import http_route
 
@@ -222,7 +251,8 @@ class LocalStack:
                 code="route.gateway_silent",
                 remedy="run `./lockstep up`, which starts it",
             )
-        set_route(self.gateway_folder(region), admin, http_route(model, region, cell, intent=intent))
+        route = http_route(model, region, cell, intent=intent)
+        set_route(self.gateway_folder(region), admin, route, before=recorded)
 
     def remove_route(self, model: str, region: str) -> None:
         from lockstep.local.gateway import forget_route, remove_route
@@ -260,16 +290,3 @@ class LocalStack:
         from lockstep.gate.judge import Observed
 
         return Observed(self.live(), self.serving())
-
-
-def _lock_title(bundle: Path, runtime: str) -> str:
-    """The file name of the lock for a runtime, as the release's config says."""
-    titles = {"onnx": "serving.lock", "torch": "serving-torch.lock"}
-    title = titles.get(runtime)
-    if title is None or not (bundle / title).exists():
-        raise LockstepError(
-            f"the runtime {runtime} cannot run on this machine: TensorRT needs an NVIDIA GPU",
-            code="serving.needs_gpu",
-            remedy="set lockstep:runtime to onnx or torch",
-        )
-    return title

@@ -19,6 +19,7 @@ from lockstep.errors import LockstepError, UsageError
 from lockstep.paths import here
 from lockstep.provider.kind import Call, Kind, Values
 from lockstep.provider.session import Session
+from lockstep.starved import as_error
 
 Result = TypeVar("Result")
 
@@ -148,6 +149,11 @@ async def _in_thread(work: Callable[[], Result]) -> Result:
         return await asyncio.to_thread(work)
     except LockstepError as error:
         raise _Failure(str(error)) from None
+    except OSError as raw:
+        starving = as_error(raw)
+        if starving is None:
+            raise
+        raise _Failure(str(starving)) from None
 
 
 def serve(arguments: list[str]) -> None:

@@ -49,8 +49,15 @@ class Route:
         if call.preview:
             return inputs
         model, region, cell = inputs["model"], inputs["region"], cell_of(inputs["cell"])
-        ledger_of(call, inputs).require_intent((model, region), cell, inputs["intent"])
-        call.session.stack(call.stack).set_route(model, region, cell, intent=inputs["intent"])
+
+        def recorded() -> None:
+            ledger_of(call, inputs).require_intent((model, region), cell, inputs["intent"])
+
+        recorded()
+        # And again when nobody else can write to the gateway: an update that was held up here while another
+        # one went ahead must not put its own weights over those.
+        stack = call.session.stack(call.stack)
+        stack.set_route(model, region, cell, intent=inputs["intent"], recorded=recorded)
         return inputs
 
     def delete(self, call: Call, identity: str, outputs: Values) -> None:

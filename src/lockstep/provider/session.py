@@ -10,11 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lockstep.ledger import Ledger
 from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths
+
+if TYPE_CHECKING:
+    from lockstep.local.drift import Drift
 
 Seen = TypeVar("Seen")
 
@@ -29,6 +32,8 @@ class Session:
     ledgers: dict[str, Ledger] = field(default_factory=dict)
     writing: threading.Lock = field(default_factory=threading.Lock)
     reading: threading.Lock = field(default_factory=threading.Lock)
+    restarting: threading.Lock = field(default_factory=threading.Lock)
+    """Held while a service that serves is started anew, so that the others go on answering."""
     _seen: dict[str, tuple[float, Any]] = field(default_factory=dict)
     _stacks: dict[str, LocalStack] = field(default_factory=dict)
 
@@ -40,6 +45,10 @@ class Session:
     def alive(self, name: str) -> set[str]:
         """The stack's processes that run, asked at most once a second."""
         return self._recent(f"alive/{name}", lambda: self.stack(name).alive())
+
+    def drift(self, name: str, process: str, look: Callable[[LocalStack], list[Drift]]) -> list[Drift]:
+        """What is otherwise about one process than Lockstep left it; looked at once a second at most."""
+        return self._recent(f"drift/{name}/{process}", lambda: look(self.stack(name)))
 
     def live(self, name: str) -> dict[tuple[str, str], dict[str, Any] | None]:
         """The live cells, read at most once a second; those of an odd gateway are left out."""

@@ -1,7 +1,8 @@
-"""The release store: what every store promises, and how one is opened.
+"""The release store: what every store promises.
 
 A store never overwrites: what a digest names is what it always named. Every reader hashes what it
-reads. `file://` is an OCI image layout in a folder (folder.py).
+reads. Both kinds are OCI image layouts: `file://` in a folder (folder.py), `s3://` in a bucket (s3.py);
+what they share is releases.py. `lockstep.stores` opens the one that a URL names.
 """
 
 from __future__ import annotations
@@ -11,9 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
-from lockstep.errors import UsageError
 from lockstep.release.bundle import Manifest
 
 
@@ -64,7 +63,7 @@ class Store(Protocol):
         ...
 
     def read_blob(self, digest: str) -> bytes:
-        """The bytes of a blob, hashed."""
+        """The bytes of a blob, hashed; the only call whose memory is that of the blob."""
         ...
 
     def verify(self, digest: str) -> None:
@@ -91,24 +90,8 @@ class Store(Protocol):
         ...
 
     def materialize(self, digest: str, folder: Path) -> Path:
-        """The release as a verified folder, `folder/<hex>`. One that is there is hashed, never repaired."""
+        """The release as a verified folder, `folder/<hex>`. One that is there is hashed, never repaired.
+
+        Killed, it leaves no half folder, and the next call goes on with the bytes that are there.
+        """
         ...
-
-
-def open_store(url: str) -> Store:
-    """The store at a URL: `file:///absolute/path`. Nothing is made before the first put.
-
-    Raises UsageError `release.store_url` for other URLs.
-    """
-    parts = urlsplit(url)
-    path = Path(unquote(parts.path))
-    plain = not (parts.query or parts.fragment)
-    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not plain or not path.is_absolute():
-        raise UsageError(
-            f"{url!r} is not the URL of a release store",
-            code="release.store_url",
-            remedy="give an absolute folder as file:///path/to/store",
-        )
-    from lockstep.release.folder import FolderStore
-
-    return FolderStore(path)

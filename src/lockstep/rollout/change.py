@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import base64
 import json
-import os
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,9 +27,9 @@ from typing import TYPE_CHECKING
 from lockstep.canonical import digest
 from lockstep.deploy import Engine, Touch, interruptible
 from lockstep.errors import Cancelled, Denied, IntegrityError, LockstepError, Unavailable
-from lockstep.files import write_atomic
+from lockstep.files import sweep, write_atomic
 from lockstep.ledger import Ledger, waits
-from lockstep.lock import LockHeld, locked
+from lockstep.lock import LockHeld, holder, locked
 from lockstep.table import SLOTS, Table, cells, release_in
 from lockstep.workspace import Workspace
 
@@ -58,15 +59,13 @@ class Change:
         Raises LockstepError `change.locked`, naming who does.
         """
         lock = self._root / "change.lock"
-        holder = self._root / "change.holder"
         try:
-            with locked(lock, deadline_s=0):
-                holder.write_text(str(os.getpid()))
+            with locked(lock, deadline_s=0, note=command_line()):
                 self._recover()
                 yield
         except LockHeld:
             raise LockstepError(
-                f"another command is changing the stack {self.workspace.stack}: pid {_read(holder)}",
+                f"another command is changing the stack {self.workspace.stack}: {holder(lock)}",
                 code="change.locked",
                 remedy="wait for it to end; a killed one holds nothing",
             ) from None
@@ -184,6 +183,8 @@ class Change:
 
     def _recover(self) -> None:
         """Put a stack file back that a killed command left rewritten without an intent."""
+        for written in (self.workspace.file.path, self._kept):
+            sweep(written)
         if not self._kept.exists():
             return
         size = int(json.loads(self._kept.read_bytes())["size"])
@@ -194,11 +195,9 @@ class Change:
             self.progress(f"{name} is as it was: a command was killed before its intent")
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except FileNotFoundError:
-        return "unknown"
+def command_line() -> str:
+    """What this process was asked to do, as one types it."""
+    return shlex.join(["./lockstep", *sys.argv[1:]])
 
 
 def _process_of(touch: Touch) -> str:

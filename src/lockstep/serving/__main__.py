@@ -47,10 +47,12 @@ def _serve(arguments: argparse.Namespace) -> None:
 
     startup.verify(arguments.bundle, arguments.release, arguments.runtime)
     from lockstep.serving.identity import Identity
+    from lockstep.serving.limits import DATA_BYTES
     from lockstep.serving.predictor import run
-    from lockstep.serving.server import application, bind, die_with_parent, serve
+    from lockstep.serving.server import application, bind, die_with_parent, limit_memory, serve
 
     die_with_parent()
+    limit_memory(DATA_BYTES[arguments.runtime])
     listener = bind(arguments.port)
     identity = Identity(arguments.release, arguments.slot, arguments.region, arguments.model)
     predictor = startup.load(arguments.bundle, identity, arguments.runtime)
@@ -67,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _bentoml_home():
             _serve(arguments)
     except LockstepError as error:
+        if error.remedy:
+            sys.stderr.write(f"next: {error.remedy}\n")
         sys.stderr.write(f"error: {error.message} [{error.code}]\n")
         return error.exit_code
     return 0

@@ -5,15 +5,17 @@ BentoML's own specs would fetch a URL that a multipart field names, and write an
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from _bentoml_sdk.io_models import IORootModel  # type: ignore[import-untyped]
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from lockstep.serving.forms import file_field
+from lockstep.serving.limits import LIMITS
 from lockstep.serving.predictor import Answer, running
 from lockstep.serving.refusal import Refused, note
 from lockstep.serving.runtimes import Floats
@@ -51,13 +53,9 @@ class ImageUpload(IORootModel[bytes]):  # type: ignore[misc]
 
 async def _field(request: Request) -> bytes:
     try:
-        form = await request.form(max_files=1, max_fields=8)
-    except HTTPException:
-        raise note(Refused("the multipart body is malformed", code="serving.bad_form", status=400)) from None
-    upload = form.get(FIELD)
-    if not isinstance(upload, UploadFile):
-        raise note(Refused(f"the form has no file `{FIELD}`", code="serving.no_image", status=400))
-    return await upload.read()
+        return file_field(await request.body(), request.headers["content-type"], FIELD, LIMITS)
+    except Refused as refused:
+        raise note(refused) from None
 
 
 class Instances(IORootModel[Any]):  # type: ignore[misc]
@@ -69,7 +67,17 @@ class Instances(IORootModel[Any]):  # type: ignore[misc]
             raise note(Refused("send application/json", code="serving.unsupported_type", status=415))
         body = await request.body()
         read = running().read_instances
-        return cls(read(body) if len(body) <= INLINE_BYTES else await run_sync(read, body))
+        small = len(body) <= INLINE_BYTES
+        rows = read(body) if small else await run_sync(read, body, limiter=_parsers())
+        if isinstance(rows, Refused):
+            raise note(rows)
+        return cls(rows)
+
+
+@functools.cache
+def _parsers() -> CapacityLimiter:
+    """JSON takes 30 times its size once read, so only a few large bodies are read at a time."""
+    return CapacityLimiter(2)
 
 
 class Prediction(IORootModel[Any]):  # type: ignore[misc]
@@ -93,7 +101,8 @@ class Predictions(IORootModel[Any]):  # type: ignore[misc]
 
 
 def _response(answer: Answer) -> Response:
-    return Response(answer.body, media_type=JSON, headers={"x-lockstep-prediction-id": answer.prediction_id})
+    headers = {"x-lockstep-prediction-id": answer.prediction_id}
+    return Response(answer.body, answer.status, media_type=JSON, headers=headers)
 
 
 # BentoML then passes the parsed value itself to the API, not its fields.

@@ -2,6 +2,7 @@
 
 For each request:
     (0) the pickle type is refused: BentoML unpickles what it takes for a call from another service;
+        so are headers that are there twice, of which two readers could believe different ones;
     (1) only known paths and methods pass;
     (2) the body is read within its limits of bytes and time, declared or not, and then replayed;
     (3) an answer gets the headers that say who gave it;
@@ -12,15 +13,14 @@ For each request:
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from time import perf_counter
 from typing import Any
 
 from lockstep.serving.identity import Identity
 from lockstep.serving.limits import LIMITS, Limits
 from lockstep.serving.metrics import Metrics
-from lockstep.serving.refusal import Exchange, Refused, current
+from lockstep.serving.refusal import Exchange, Refused, current, error_body
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -29,6 +29,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PICKLE = b"application/vnd.bentoml+pickle"
+ONCE = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding")
 ROUTES = {
     "/predict": ("POST",),
     "/predict_batch": ("POST",),
@@ -69,7 +70,7 @@ class Guard:
         try:
             await self._serve(scope, receive, reply)
         except Refused as refused:
-            reply.exchange.refused = refused
+            reply.exchange.refused = refused.bare()
             reply.failed = refused.status
             await self._drain(receive)
         except Gone:
@@ -82,9 +83,7 @@ class Guard:
             self._metrics.answered(path, reply.status, perf_counter() - started)
 
     async def _serve(self, scope: Scope, receive: Receive, reply: Reply) -> None:
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        if PICKLE in headers.get(b"content-type", b"").lower():  # (0)
-            raise Refused("pickled bodies are refused", code="serving.pickle", status=415)
+        headers = _once(scope["headers"])  # (0)
         path, method = scope["path"], scope["method"]
         if path not in ROUTES:  # (1)
             raise _by_status(404)
@@ -93,17 +92,14 @@ class Guard:
         if method != "POST":
             return await self._app(scope, receive, reply.send)
         limit = self._limits.json_bytes if path == "/predict_batch" else self._limits.body_bytes
-        declared = _declared(headers, limit)
-        if declared is not None and declared < self._limits.large_bytes:
-            return await self._app(scope, await self._read(receive, limit), reply.send)
-        async with self._large:
-            await self._app(scope, await self._read(receive, limit), reply.send)
+        _check_declared(headers, limit)
+        async with Turn(self._large) as turn:
+            await self._app(scope, await self._read(receive, limit, turn), reply.send)
 
-    async def _read(self, receive: Receive, limit: int) -> Receive:
+    async def _read(self, receive: Receive, limit: int, turn: Turn) -> Receive:
         """(2) The whole body, as a receive function that gives it in one piece."""
         try:
-            async with asyncio.timeout(self._limits.body_seconds):
-                body = await _body(receive, limit)
+            body = await self._body(receive, limit, turn)
         except TimeoutError:
             raise Refused("the body did not arrive in time", code="serving.slow_body", status=408) from None
         replayed = False
@@ -117,6 +113,28 @@ class Guard:
 
         return replay
 
+    async def _body(self, receive: Receive, limit: int, turn: Turn) -> bytes:
+        """Raises TimeoutError for a body that arrives too slowly: a large one must keep up a rate."""
+        clock = asyncio.get_running_loop().time
+        latest = clock() + self._limits.body_seconds
+        pieces: list[bytes] = []
+        size = 0
+        while True:
+            async with asyncio.timeout_at(latest):
+                message = await receive()
+            if message["type"] != "http.request":
+                raise Gone
+            piece = message.get("body", b"")
+            size += len(piece)
+            if size > limit:
+                raise _too_large(limit)
+            if size > self._limits.large_bytes:
+                began = await turn.taken(clock)
+                latest = began + self._limits.large_grace + size / self._limits.large_rate
+            if not message.get("more_body"):
+                return b"".join([*pieces, piece]) if pieces else piece
+            pieces.append(piece)
+
     async def _drain(self, receive: Receive) -> None:
         """Drop what is left of a refused body. Without this the client meets a reset, not the answer."""
         try:
@@ -128,32 +146,49 @@ class Guard:
             return
 
 
-def _declared(headers: dict[bytes, bytes], limit: int) -> int | None:
-    """Content-Length, or None where the length is not told beforehand."""
+class Turn:
+    """One request's place among the few large bodies that are in memory at a time, once it needs one."""
+
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self._places = places
+        self._began: float | None = None
+
+    async def taken(self, clock: Callable[[], float]) -> float:
+        """When the turn began; waits for it where it has not."""
+        if self._began is None:
+            await self._places.acquire()
+            self._began = clock()
+        return self._began
+
+    async def __aenter__(self) -> Turn:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._began is not None:
+            self._places.release()
+
+
+def _once(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The headers by name. Raises Refused for the pickle type, wherever it stands, and for doubles."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in raw:
+        if name == b"content-type" and PICKLE in value.lower():
+            raise Refused("pickled bodies are refused", code="serving.pickle", status=415)
+        if name in ONCE and name in headers:
+            raise Refused(
+                f"the header {name.decode()} is there twice", code="serving.double_header", status=400
+            )
+        headers[name] = value
+    return headers
+
+
+def _check_declared(headers: dict[bytes, bytes], limit: int) -> None:
+    """Refuse from the headers alone what would be refused once read."""
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise Refused("compressed bodies are refused", code="serving.unsupported_type", status=415)
     declared = headers.get(b"content-length")
-    if declared is None:
-        return None
-    if int(declared) > limit:
+    if declared is not None and int(declared) > limit:
         raise _too_large(limit)
-    return int(declared)
-
-
-async def _body(receive: Receive, limit: int) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise Gone
-        piece = message.get("body", b"")
-        size += len(piece)
-        if size > limit:
-            raise _too_large(limit)
-        if not message.get("more_body"):
-            return b"".join([*pieces, piece]) if pieces else piece
-        pieces.append(piece)
 
 
 def _too_large(limit: int) -> Refused:
@@ -189,13 +224,13 @@ class Reply:
         """Send the error; its code."""
         refused = self.exchange.refused or _by_status(self.failed)
         self.status = refused.status
-        body = json.dumps({"error": {"code": refused.code, "message": refused.message}}).encode()
+        body = error_body(refused.code, refused.message)
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
             *self._who,
         ]
-        if refused.status in (408, 413, 415):  # the rest of the body may still be on the line
+        if refused.status in (400, 408, 413, 415):  # the rest of the body may still be on the line
             headers.append((b"connection", b"close"))
         await self._send({"type": "http.response.start", "status": refused.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})

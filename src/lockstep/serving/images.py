@@ -10,15 +10,13 @@ import struct
 import zlib
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from lockstep.serving.anatomy import lean, truncated
 from lockstep.serving.limits import LIMITS, Limits
 from lockstep.serving.refusal import Refused
 
 FORMATS = ("PNG", "JPEG")
-
-# Where Pillow keeps what can turn an image.
-METADATA = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
 
 # What Pillow's PNG and JPEG readers raise for bytes that are not what they should be.
 MALFORMED = (
@@ -35,17 +33,30 @@ MALFORMED = (
     zlib.error,
 )
 
+# How a stored picture is turned to stand upright (EXIF 2.3, tag Orientation).
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
 
 def decode(data: bytes, limits: Limits = LIMITS) -> Image.Image:
     """The image in `data` (PNG or JPEG), upright, in mode L, LA, RGB or RGBA with 8 bits a channel.
 
-    Raises Refused: `serving.empty` (400); `serving.not_an_image`, `serving.truncated` (422);
+    Of an animation it is the default picture. Raises Refused: `serving.empty` (400);
+    `serving.not_an_image`, `serving.truncated`, `serving.too_many_parts` (422);
     `serving.too_many_pixels` (413), decided from the header, so that it costs no memory.
     """
     if not data:
         raise Refused("the image is empty", code="serving.empty", status=400)
+    stripped = lean(data, limits)
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(stripped.data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_many_pixels("far too many", limits) from None
     except (UnidentifiedImageError, *MALFORMED):
@@ -55,9 +66,11 @@ def decode(data: bytes, limits: Limits = LIMITS) -> Image.Image:
         raise _too_many_pixels(f"{width} x {height}", limits)
     try:
         image.load()
+        plain = _eight_bits(image)
     except MALFORMED:
-        raise Refused("the image is truncated or damaged", code="serving.truncated", status=422) from None
-    return _eight_bits(_plain(_upright(image)) if METADATA & image.info.keys() else image)
+        raise truncated() from None
+    turn = TURNS.get(stripped.orientation)
+    return plain if turn is None else plain.transpose(turn)
 
 
 def _too_many_pixels(what: str, limits: Limits) -> Refused:
@@ -68,29 +81,22 @@ def _too_many_pixels(what: str, limits: Limits) -> Refused:
     )
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF orientation says. Broken EXIF data turns nothing: the pixels are good."""
-    try:
-        return ImageOps.exif_transpose(image)
-    except MALFORMED:
-        return image
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    """The pixels without what could turn them: it was judged here and is not to be judged again."""
-    plain = image.copy()
-    plain.info = {name: value for name, value in image.info.items() if name == "transparency"}
-    return plain
-
-
 def _eight_bits(image: Image.Image) -> Image.Image:
     """The same picture in one of four modes, so that a release's preprocessing knows what it gets."""
     if image.mode.startswith("I"):
-        # Pillow's own conversion clips 16-bit values at 255 instead of scaling them.
-        values = np.clip(np.asarray(image, dtype=np.int64), 0, 65535) // 257
-        return Image.fromarray(values.astype(np.uint8))
+        return _sixteen_bits(image)
     if "transparency" in image.info:
         return image.convert("RGBA")
     if image.mode in ("L", "LA", "RGB", "RGBA"):
         return image
     return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _sixteen_bits(image: Image.Image) -> Image.Image:
+    """Pillow's own conversion clips 16-bit grays at 255 instead of scaling them."""
+    wide = np.asarray(image)
+    gray = Image.fromarray((wide >> 8).astype(np.uint8))
+    clear = image.info.get("transparency")
+    if not isinstance(clear, int):
+        return gray
+    return Image.merge("LA", (gray, Image.fromarray(np.where(wide == clear, 0, 255).astype(np.uint8))))

@@ -17,6 +17,14 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a key that is there twice another reader, such as the client's own, may see the other value."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
 def parse(
     body: bytes, from_rows: Callable[[object], NDArray[np.float32]], limits: Limits = LIMITS
 ) -> NDArray[np.float32]:
@@ -25,8 +33,12 @@ def parse(
     from_rows: the release's own check and conversion of one instance; its ValueError is a refusal.
     Raises Refused (400): `serving.bad_json`, `serving.bad_instances`, `serving.too_many_instances`.
     """
+    if body.count(b"[") + body.count(b"{") > limits.json_lists:
+        raise _bad(f"the body has over {limits.json_lists} lists")  # each takes 30 times its bytes once read
     try:
-        document = json.loads(body, parse_constant=_no_constant)
+        document = json.loads(
+            body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_duplicates
+        )
     except (ValueError, RecursionError):
         raise Refused("the body is not JSON", code="serving.bad_json", status=400) from None
     if not isinstance(document, dict) or set(document) != {"instances"}:
@@ -40,6 +52,10 @@ def parse(
             code="serving.too_many_instances",
             status=400,
         )
+    # No string can stand in a good body except the key, so these can only be values. numpy would take
+    # true for a 1 that stands among other numbers.
+    if b"true" in body or b"false" in body or b"null" in body:
+        raise _bad("the instances must hold numbers, all of one shape")
     try:
         array = np.asarray(rows)
     except (ValueError, TypeError, OverflowError):

@@ -21,10 +21,14 @@ from lockstep.serving.runtimes import Floats, Model
 
 @dataclass(frozen=True)
 class Answer:
-    """A response: its JSON body, and the prediction id in it, which the headers repeat."""
+    """A response: its JSON body, and the prediction id in it, which the headers repeat.
+
+    status: 400 and above for a refusal, which has no body here: the guard writes it.
+    """
 
     body: bytes
     prediction_id: str
+    status: int = 200
 
 
 @dataclass(frozen=True)
@@ -42,19 +46,27 @@ class Predictor:
     metrics: Metrics
 
     def predict(self, image: bytes) -> Answer:
-        """The answer to one uploaded image (PNG or JPEG). Raises Refused, noted for the guard."""
+        """The answer to one uploaded image (PNG or JPEG), or its refusal, noted for the guard.
+
+        Returned, not raised: BentoML calls this in a thread, and an exception that crosses from one
+        thread to another keeps every frame it passed, with the image in it, until the collector comes.
+        """
         try:
             pixels = self.from_image(decode(image))
         except Refused as refused:
-            raise note(refused) from None
+            return Answer(b"", "", note(refused).status)
+        except MemoryError:
+            return Answer(b"", "", note(_no_memory()).status)
         return self.answer(self.probabilities(pixels[np.newaxis])[0])
 
-    def read_instances(self, body: bytes) -> Floats:
-        """A batch body as float32 [N, *shape]. Raises Refused, noted for the guard."""
+    def read_instances(self, body: bytes) -> Floats | Refused:
+        """A batch body as float32 [N, *shape], or why it is none. Returned for the same reason."""
         try:
             return parse(body, self.from_rows)
         except Refused as refused:
-            raise note(refused) from None
+            return refused.bare()
+        except MemoryError:
+            return _no_memory()
 
     def probabilities(self, batch: Floats) -> Floats:
         """float32 [N, classes], each row summing to 1, for float32 [N, *shape]."""
@@ -86,6 +98,10 @@ class Predictor:
         return Answer(json.dumps({**body, **who}, separators=(",", ":")).encode(), prediction_id)
 
 
+def _no_memory() -> Refused:
+    return Refused("this request needs more memory than is left", code="serving.no_memory", status=413)
+
+
 def warm_up(predictor: Predictor, batches: tuple[int, ...] = (1, 8)) -> None:
     """Run the model once for each batch size, on zeros.
 
@@ -115,7 +131,11 @@ _running: list[Predictor] = []
 def run(predictor: Predictor) -> None:
     """Make this the process's one predictor, for the service class that BentoML will make."""
     if _running:
-        raise LockstepError("this process serves a release already", code="serving.already_running")
+        raise LockstepError(
+            "this process serves a release already",
+            code="serving.already_running",
+            remedy="start another process for another release",
+        )
     _running.append(predictor)
 
 

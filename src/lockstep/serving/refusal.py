@@ -6,6 +6,7 @@ and the guard, which sees each answer last, writes the body.
 
 from __future__ import annotations
 
+import json
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -18,6 +19,18 @@ class Refused(UsageError):
     def __init__(self, message: str, *, code: str, status: int) -> None:
         super().__init__(message, code=code)
         self.status = status
+
+    def bare(self) -> Refused:
+        """The same without its traceback, whose frames hold the body and all that was made of it.
+
+        Kept on the exchange it would be a circle, and the memory only free again when the collector comes.
+        """
+        return Refused(self.message, code=self.code, status=self.status)
+
+
+def error_body(code: str, message: str) -> bytes:
+    """The one form in which a client is told that it is not served."""
+    return json.dumps({"error": {"code": code, "message": message}}).encode()
 
 
 @dataclass
@@ -34,5 +47,5 @@ def note(refused: Refused) -> Refused:
     """Record the reason for the guard, and return it to be raised."""
     exchange = current.get(None)
     if exchange is not None:
-        exchange.refused = refused
+        exchange.refused = refused.bare()
     return refused

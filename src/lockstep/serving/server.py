@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -26,6 +27,7 @@ from lockstep.errors import UsageError
 from lockstep.serving.guard import App, Guard
 from lockstep.serving.predictor import Predictor
 from lockstep.serving.refusal import Refused
+from lockstep.serving.wire import Wire
 
 GRACE_SECONDS = 3
 """Time for requests under way to end after SIGTERM."""
@@ -33,7 +35,7 @@ GRACE_SECONDS = 3
 EXIT_SECONDS = 4.5
 """After so long the process ends whatever still runs: callers wait five seconds."""
 
-KEEP_ALIVE_SECONDS = 600
+KEEP_ALIVE_SECONDS = 60
 """Longer than a gateway keeps an idle connection, so that it is never the service that closes one in use."""
 
 PR_SET_PDEATHSIG = 1
@@ -43,6 +45,14 @@ def die_with_parent() -> None:
     """SIGTERM when the parent dies: a killed supervisor must not leave services that nobody owns."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def limit_memory(most: int) -> None:
+    """No more than `most` bytes of private memory: a request that needs more fails alone (Linux)."""
+    if sys.platform == "linux":
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def bind(port: int) -> socket.socket:
@@ -107,6 +117,8 @@ def serve(app: App, listener: socket.socket) -> None:
         signal.signal(number, lambda *_: None)
     config = uvicorn.Config(
         app,
+        http=Wire,
+        loop="asyncio",
         log_config=None,
         access_log=False,
         server_header=False,

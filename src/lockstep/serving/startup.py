@@ -22,6 +22,7 @@ from PIL import Image
 import lockstep
 from lockstep.errors import IntegrityError, UsageError
 from lockstep.release.bundle import verify_bundle
+from lockstep.serving import safetensors_file
 from lockstep.serving.identity import Identity
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.predictor import Predictor, warm_up
@@ -76,7 +77,9 @@ def load_module(bundle: Path, name: str) -> ModuleType:
     """A module of the release, by path: a package of the same name elsewhere cannot take its place."""
     spec = importlib.util.spec_from_file_location(name, bundle / f"{name}.py")
     if spec is None or spec.loader is None:
-        raise IntegrityError(f"the release has no {name}.py", code="serving.bad_release")
+        raise IntegrityError(
+            f"the release has no {name}.py", code="serving.bad_release", remedy="build the release again"
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
@@ -108,6 +111,9 @@ def load(bundle: Path, identity: Identity, runtime: str) -> Predictor:
 
 
 def _model(bundle: Path, runtime: str) -> Model:
+    weights = bundle / "model.safetensors"
+    if weights.exists():
+        safetensors_file.check(weights)  # whatever runs: a release with such a file is not what it says
     if runtime == "torch":
-        return TorchModel(load_module(bundle, "network"), bundle / "model.safetensors")
+        return TorchModel(load_module(bundle, "network"), weights)
     return OnnxModel((bundle / "model.onnx").read_bytes())

