@@ -25,7 +25,7 @@ from lockstep.cli.audit import command
 from lockstep.errors import IntegrityError, LockstepError
 from lockstep.evidence.keys import Signer, ensure_local_keys
 from lockstep.paths import Paths
-from tests.support.audit import PLAIN, WHO, Writer, cell, codes, table
+from tests.support.audit import PLAIN, START, WHO, Writer, cell, codes, table
 from tests.support.memory import MemoryBucket
 from tests.support.versity import BUCKET, Server, versity
 
@@ -61,6 +61,11 @@ class Place:
 
     def json(self, *args: str) -> Any:
         return json.loads(self.run(*args, "--output", "json").stdout)
+
+    def note(self) -> None:
+        """One more record, by a clock that is not behind what the commands wrote."""
+        self.writer.ticks = int((datetime.now(UTC) - START).total_seconds()) + 1
+        self.writer.note()
 
     def raw(self, method: str, key: str, **more: Any) -> int:
         """What anybody with the bucket's credentials can do."""
@@ -116,7 +121,7 @@ def test_garbage_is_voided_by_the_command_that_the_error_names(place: Place) -> 
     assert place.raw("PUT", record_key(6), body=b"a stray upload") == 200
     assert place.raw("PUT", record_key(7), body=b"x" * (2 << 20)) == 200
     with pytest.raises(IntegrityError) as refused:
-        place.writer.note()
+        place.note()
     assert refused.value.remedy.startswith("./lockstep audit void 6 --reason")
     would = place.json("void", "6", "--reason", "stray", "--dry-run")
     assert [(one["index"], one["code"]) for one in would["garbage"]] == [
@@ -128,7 +133,7 @@ def test_garbage_is_voided_by_the_command_that_the_error_names(place: Place) -> 
     assert asked.exit_code == 2 and "pass --yes" in asked.stderr
     done = place.run("void", "6", "--reason", "stray", "--yes")
     assert "2 places are void, by records [8, 9]" in done.stdout
-    place.writer.note()
+    place.note()
     assert place.json("verify")["ok"]
     assert "nothing to do" in place.run("void", "0", "--reason", "again", "--yes").stdout
     text = place.run("show", "8").stdout
@@ -144,7 +149,7 @@ def test_garbage_that_its_writer_has_locked_is_voided(place: Place, mode: str) -
     lock |= {"x-amz-checksum-sha256": checksum, "x-amz-sdk-checksum-algorithm": "SHA256"}
     assert bucket._ask("PUT", record_key(6), headers=lock, body=b"locked").status == 200
     place.json("void", "6", "--reason", "stray", "--yes")
-    place.writer.note()
+    place.note()
     report = place.writer.verify()
     assert report.ok, report.problems
 
@@ -154,7 +159,7 @@ def test_a_delete_marker_over_garbage_is_taken_away(place: Place) -> None:
     assert place.raw("DELETE", record_key(6)) == 204
     done = place.json("void", "6", "--reason", "stray", "--yes")
     assert (done["cleared"], done["records"]) == ([record_key(6)], [7])
-    place.writer.note()
+    place.note()
     assert place.json("verify")["ok"]
 
 
@@ -210,7 +215,7 @@ def test_a_batch_on_a_real_bucket_outlives_a_kill(place: Place) -> None:
     place.server.kill()
     assert place.writer.verify(place.server.folder()).ok
     place.server.start()
-    place.writer.note()
+    place.note()
     report = place.writer.verify()
     assert (report.ok, report.size) == (True, 307), codes(report)
 
@@ -225,7 +230,10 @@ def test_an_export_and_the_key_are_all_that_a_reader_needs(place: Place, tmp_pat
 
     def verify(*options: str) -> Any:
         args = ["verify", "--from", str(out), *options, "--output", "json"]
-        return json.loads(click.testing.CliRunner().invoke(command, args, obj=bare).stdout)
+        result = click.testing.CliRunner().invoke(command, args, obj=bare)
+        if isinstance(result.exception, IntegrityError):  # already the export's own head does not verify
+            return {"ok": False, "problems": [{"code": result.exception.code}]}
+        return json.loads(result.stdout)
 
     alone = verify("--key", key)
     assert (alone["ok"], [one["code"] for one in alone["notes"]]) == (True, ["audit.keys_from_export"])

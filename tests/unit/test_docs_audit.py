@@ -20,6 +20,7 @@ CHECKS = (
     "batches",
     "beginning",
     "locks",
+    "clock",
     "story",
     "unrecorded",
     "record",
