@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -298,6 +299,20 @@ def test_the_impostor_itself_is_not_at_fault() -> None:
             "gate.opa_nonsense",
         ),
         ('{"result": ' + json.dumps(GOOD) + ', "warning": {}}', "gate.opa_nonsense"),
+        ("1", "gate.opa_nonsense"),
+        ("null", "gate.opa_nonsense"),
+        ('{"result": null}', "gate.opa_nonsense"),
+        ('{"result": {"lockstep": {"decision": ' + json.dumps(GOOD) + "}}}", "gate.opa_nonsense"),
+        ('{"lockstep": {"decision": ' + json.dumps(GOOD) + "}}", "gate.opa_undefined"),
+        ('{"result": {"decision": ' + json.dumps(GOOD) + "}}", "gate.opa_nonsense"),
+        ('{"result": ' + json.dumps(GOOD) + "} {}", "gate.opa_nonsense"),
+        ("\ufeff" + json.dumps({"result": GOOD}), "gate.opa_nonsense"),
+        (
+            '{"result": ' + json.dumps(GOOD).replace('"looked": {}', '"looked": {"a": 1e999}'),
+            "gate.opa_nonsense",
+        ),
+        ("[" * 500_000, "gate.opa_nonsense"),
+        ('{"result": ' + "9" * 500_000 + "}", "gate.opa_nonsense"),
         (json.dumps({"result": GOOD | {"revision": "older"}}), "gate.opa_wrong_bundle"),
     ],
 )
@@ -320,6 +335,48 @@ def test_a_redirect_is_not_followed() -> None:
 def test_a_compressed_body_is_not_inflated() -> None:
     bomb = gzip.compress(b" " * (64 << 20))
     assert refused_by(saying(bomb, headers={"Content-Encoding": "gzip"})) == "gate.opa_nonsense"
+
+
+def test_nor_is_one_that_does_not_say_so() -> None:
+    assert refused_by(saying(gzip.compress(json.dumps({"result": GOOD}).encode()))) == "gate.opa_nonsense"
+    assert refused_by(saying(gzip.compress(b" " * (64 << 20)))) == "gate.opa_nonsense"
+
+
+def test_a_truncated_answer_is_none_wherever_it_ends() -> None:
+    whole = answer(json.dumps({"result": GOOD}).encode())
+    for length in range(0, len(whole), 7):
+        assert refused_by(saying_raw(whole[:length])) in ("gate.opa_down", "gate.opa_nonsense")
+
+
+def saying_raw(data: bytes) -> Callable[[socket.socket], None]:
+    return lambda connection: connection.sendall(data)
+
+
+def test_endless_heads_are_given_up() -> None:
+    """Headers without end, and interim answers without end."""
+
+    def headers(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            connection.sendall(b"X: y\r\n" * 100)
+
+    def interim(connection: socket.socket) -> None:
+        while True:
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+    assert refused_by(headers) == "gate.opa_down"
+    assert refused_by(interim) == "gate.opa_slow"
+
+
+def test_endless_chunks_are_cut_off() -> None:
+    def chunks(connection: socket.socket) -> None:
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        while True:
+            connection.sendall(b"10000\r\n" + b" " * 65536 + b"\r\n")
+
+    assert refused_by(chunks) == "gate.opa_too_large"
 
 
 def test_another_type_is_no_answer() -> None:
@@ -391,10 +448,34 @@ def test_a_proxy_of_the_environment_is_not_used(running: Opa, monkeypatch: pytes
         assert decide(gate_inputs.example(), opa=there).allow is True
 
 
-def test_a_question_that_is_too_large_is_not_sent(running: Opa) -> None:
-    question = gate_inputs.example() | {"reasons": {"/x": "y" * (5 << 20)}}
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"reasons": {"/x": "y" * (50 << 20)}},
+        {"reasons": {"y" * (50 << 20): "x"}},
+        {"barred": [STANDING] * 700_000},
+        {"cells": [gate_inputs.example()["cells"][0]] * 100_000},
+        {"barred": [0] * 25_000_000},
+    ],
+    ids=["text", "name", "list", "cells", "numbers"],
+)
+def test_a_question_of_50_mb_is_not_sent_and_no_copy_of_it_is_made(change: dict[str, Any]) -> None:
+    with impostor(saying("{}")) as there:
+        question = gate_inputs.example() | change
+        tracemalloc.start()
+        try:
+            with pytest.raises(Unavailable) as refused:
+                decide(question, opa=there)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert refused.value.code == "gate.opa_too_large"
+    assert peak < 24 << 20
+
+
+def test_nor_one_that_is_too_large_only_as_json(running: Opa) -> None:
     with pytest.raises(Unavailable) as refused:
-        ask(running, question)
+        ask(running, gate_inputs.example() | {"reasons": {"/x": "\x01" * (1 << 20)}})
     assert refused.value.code == "gate.opa_too_large"
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from lockstep import canonical
 from lockstep.errors import Denied, Violation
 from lockstep.gate.opa import Opa
-from lockstep.gate.transport import unavailable
+from lockstep.gate.transport import refuse_too_large, unavailable
 
 _PARTS = {"allow", "violations", "looked", "revision"}
 _VIOLATION = ("code", "message", "remedy", "cell")
@@ -69,6 +69,7 @@ class Decision:
 
 def decide(question: dict[str, Any], *, opa: Opa) -> Decision:
     """Put the question to `data.lockstep.decision`. Raises Unavailable `gate.opa_*` for no answer."""
+    refuse_too_large(question)
     digest = canonical.digest_of(question)
     answer = opa.query(question, "decision")
     return _read(answer, question, digest)
