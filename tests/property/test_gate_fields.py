@@ -214,6 +214,19 @@ def test_a_time_that_is_none_is_named_as_such(running: Opa, now: Any) -> None:
     assert "gate.input_invalid" in refused_by(running, question)
 
 
+@pytest.mark.parametrize("written", [100, 100.0, 1e2])
+def test_a_weight_is_the_same_however_it_is_written(running: Opa, written: float) -> None:
+    question = gate_inputs.step(-0.0, 5) | {"bundle": {"revision": running.revision}}
+    plain = gate_inputs.step(0, 5) | {"bundle": {"revision": running.revision}}
+    question["cells"][0]["base"], plain["cells"][0]["base"] = None, None
+    assert decide(question, opa=running).input_digest == decide(plain, opa=running).input_digest
+    full = gate_inputs.step(50, written) | {"bundle": {"revision": running.revision}}
+    decision = decide(checked(full), opa=running)
+    assert decision.allow
+    as_integer = gate_inputs.step(50, 100) | {"bundle": {"revision": running.revision}}
+    assert decision.input_digest == decide(as_integer, opa=running).input_digest
+
+
 def test_a_null_without_a_reason_is_still_a_null(running: Opa) -> None:
     """A fact that is not known denies, whether or not somebody said why."""
     question = gate_inputs.step(5, 25) | {"bundle": {"revision": running.revision}}
