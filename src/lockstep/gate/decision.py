@@ -4,6 +4,7 @@
 (1) each of them has its type; `allow` is the exact boolean, never a truthy value
 (2) the revision is that of the bundle that was asked
 (3) allowed means no violation, denied means at least one; a contradiction is no answer
+(4) allowed, and cells change: every rule looked at that many; what saw nothing cannot consent
 Whatever fails here raises: no answer is never an allowance.
 """
 
@@ -92,6 +93,9 @@ def _read(answer: Any, question: dict[str, Any], digest: str) -> Decision:
         raise unavailable(
             "nonsense", "OPA's answer contradicts itself: its verdict does not match its reasons"
         )
+    changed = sum(cell["from"] != cell["to"] for cell in question["cells"])
+    if allow and changed and min(looked.values(), default=0) < changed:  # (4)
+        raise unavailable("blind", f"OPA allows what not all of its rules looked at: {changed} cells change")
     return Decision(allow, violations, revision, digest, looked, _evidence(question), answer)
 
 
