@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from lockstep.boto import BotoObjects
 from lockstep.release import bundle
 from lockstep.release.objects import Held, ObjectHead, Objects, Part, Upload
 from lockstep.release.store import Store
 from lockstep.release.url import S3Place, parse_url
-from lockstep.stores import BotoObjects, open_store
+from lockstep.stores import open_store
 from tests.support.versity import Server
 
 BUCKET = "releases"
