@@ -131,17 +131,11 @@ def flipped(offset: int = 0) -> Callable[[bytes], bytes]:
     return change
 
 
-def s3_client(server: Server) -> Any:
-    """botocore's own, as another program in the team would use it."""
-    import botocore.session
-
-    session = botocore.session.Session()
-    session.set_credentials(server.access, server.secret)
-    return session.create_client("s3", endpoint_url=server.endpoint, region_name="us-east-1")
-
-
 def make_bucket(server: Server, name: str) -> None:
-    s3_client(server).create_bucket(Bucket=name)
+    """As another program in the team would."""
+    objects = BotoObjects(S3Place(name, "", server.endpoint, ""))
+    with credentials(server):
+        objects._ask("create_bucket")
 
 
 def s3_place(server: Server, bucket: str = BUCKET, prefix: str = PREFIX) -> Place:
