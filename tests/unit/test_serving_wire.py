@@ -147,8 +147,11 @@ def test_who_was_answered_and_still_sends_is_cut_off(first: bytes) -> None:
         async with serving(Limits(drain_seconds=0.05)) as (port, _):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(first + b" HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n")
-            answer = await reader.read()  # to the end of the connection
-            writer.close()
+            answer = await reader.readuntil(b"\r\n\r\n")
+            with pytest.raises(ConnectionError):
+                for _ in range(2000):
+                    writer.write(b"8000\r\n" + bytes(0x8000) + b"\r\n")
+                    await writer.drain()
             return answer
 
     assert asyncio.run(endless()).startswith(b"HTTP/1.1 40")
