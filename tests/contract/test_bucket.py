@@ -332,7 +332,7 @@ def test_shadows_and_markers_survive_an_export(server: Server, tmp_path: Path) -
     ids=ascii,
 )
 def test_another_name_is_another_object_and_stops_nobody(server: Server, tmp_path: Path, key: str) -> None:
-    """On the real server: no other spelling is taken for the one name of a place, and none spoils the list."""
+    """On the real server: no other spelling is taken for the one name of a place, and none spoils a list."""
     bucket = made(server, f"names-{os.urandom(4).hex()}")
     writer = Writer(bucket)
     writer.story()
