@@ -141,7 +141,7 @@ def _refuse_lost_log(kept: Sequence[Head]) -> None:
         raise IntegrityError(
             f"the log had {newest.size} records when it was last seen, and its bucket is gone",
             code="audit.log_gone",
-            remedy=f"bring the bucket's data folder back; docs/adr/0014-heads-kept-on-the-machine.md says how to give {newest} up",
+            remedy=f"bring the bucket's data folder back; docs/adr/0014 says how to give {newest} up",
         )
 
 
