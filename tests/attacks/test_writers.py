@@ -117,13 +117,12 @@ def run_kills(crowd: Crowd, rng: random.Random, kills: int) -> int:
     size = kills * 10 + 20
     crowd.job(size=size, threads=2, meeting=None)
     running = [crowd.process() for _ in range(3)]
-    seen = 0
     for _ in range(kills):
         victim = running.pop(rng.randrange(len(running)))
-        # At a random moment of its work: a little after somebody's next record.
-        while len(crowd.acknowledged()) <= seen and victim.poll() is None:
+        # At a random moment of its work: a little after it has got a record of its own.
+        own = crowd.folder / f"acknowledged-{victim.pid}"
+        while not (own.exists() and own.stat().st_size) and victim.poll() is None:
             _wait(victim, 0.01)
-        seen = len(crowd.acknowledged())
         _wait(victim, rng.uniform(0, 0.1))
         victim.kill()
         victim.communicate()

@@ -117,9 +117,10 @@ def _copy(bucket: Bucket, folder: Path) -> int:
 
 
 def _is_plain(key: str) -> bool:
-    """A key that may be a path below the export, and nothing else."""
+    """A key that may be a path below the export, and nothing else (a list spoils unprintable characters)."""
     parts = key.split("/")
-    return key.startswith(OBJECTS) and not any(part in ("", ".", "..") or "\\" in part for part in parts)
+    odd = any(part in ("", ".", "..") or "\\" in part for part in parts)
+    return key.startswith(OBJECTS) and key.isascii() and key.isprintable() and not odd
 
 
 def _item(value: Any) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def require_continued(before: Head, head: Head, tiles: Tiles) -> None:
     Guards against a bucket that was put back to an older copy and against a second history under the same
     key. Raises IntegrityError `audit.cut_tail`, `audit.head_inconsistent`, `audit.tile_wrong`.
     """
-    remedy = f"run `./lockstep audit verify --head {before}`; docs/adr/0014 says how to give records up"
+    remedy = f"run `./lockstep audit verify --head {before}`; docs/adr/0014 says how to give them up"
     if head.size < before.size:
         raise IntegrityError(
             f"the log had {before.size} records when it was last seen and has {head.size} now: "
