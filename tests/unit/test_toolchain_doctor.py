@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,16 @@ def test_a_place_without_write_is_wrong_whoever_looks() -> None:
     assert part.wrong
     assert "LOCKSTEP_CACHE" in part.remedy
     assert machine.xattrs(Path("/proc/lockstep")).wrong
+
+
+def test_a_machine_without_loopback_is_wrong() -> None:
+    """As in a fresh network namespace, where no interface is up."""
+    code = "from lockstep.toolchain.machine import loopback as l; p = l(); print(p.wrong, p.remedy)"
+    said = subprocess.run(["unshare", "-rn", sys.executable, "-c", code], capture_output=True, text=True)
+    if "unshare" in said.stderr:
+        pytest.skip("this user may not make a network namespace")
+    assert said.stdout.startswith("True bring the loopback interface up"), said
+    assert machine.loopback().ok
 
 
 def test_a_umask_that_locks_its_owner_out_is_wrong() -> None:

@@ -85,6 +85,17 @@ def sockets() -> Part:
     return Part("sockets", True, f"unix sockets work in {SOCKETS}")
 
 
+def loopback() -> Part:
+    """Everything talks over 127.0.0.1; a container or namespace without `lo` has a network that is none."""
+    remedy = "bring the loopback interface up: ip link set lo up"
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=NETWORK_S).close()
+    except OSError as error:
+        return Part("loopback", False, f"127.0.0.1 does not answer itself: {error}", remedy)
+    return Part("loopback", True, "127.0.0.1 answers")
+
+
 def port(paths: Paths) -> Part:
     """The entry point's port: ours already, or free."""
     from lockstep.local.ports import holder, is_free
