@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lockstep.errors import DeadlineExceeded, LockstepError, Unavailable
-from lockstep.local import admin, gateway, live
+from lockstep.local import admin, gateway, live, vouched
 from lockstep.local.httproute import http_route
 from lockstep.local.translate import translate
 
@@ -220,20 +220,20 @@ def test_a_gateway_starts_with_no_route_that_the_record_does_not_explain(tmp_pat
     (tmp_path / "routes" / "other.json").write_text('{"metadata": {"labels": 1}}')
     asked = []
 
-    def vouched(place: tuple[str, str], cell: Any) -> bool:
+    def explained(place: tuple[str, str], cell: Any) -> bool:
         asked.append(place)
         return bool(cell == right)
 
-    found = gateway.vouched_routes(tmp_path, 1, vouched)
+    found = vouched.vouched_routes(tmp_path, 1, explained)
     assert found == {"digits-local-a": http_route("digits", "local-a", right, intent=3)}
     assert sorted(asked) == [("digits", "local-a"), ("faces", "local-a")]
-    assert sorted(gateway.given_places(tmp_path)) == sorted(asked)
+    assert sorted(vouched.given_places(tmp_path)) == sorted(asked)
 
 
 def test_a_service_is_at_its_own_port_whatever_the_file_says(tmp_path: Path) -> None:
     folder = tmp_path / "local-a"
     ports = {"digits-local-a-blue": 7, "digits-local-b-blue": 8, "entry": 9, "gateway-local-a": 10}
-    assert gateway.known_backends(folder, ports) == {"digits-local-a-blue": ("127.0.0.1", 7)}
+    assert vouched.known_backends(folder, ports) == {"digits-local-a-blue": ("127.0.0.1", 7)}
 
 
 def test_every_address_in_a_bootstrap_is_loopback(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def xattrs(state: Path) -> Part:
 
 def sockets() -> Part:
     """supervisord is spoken to over a unix socket in /tmp, whatever TMPDIR says."""
-    from lockstep.local.supervisor import SOCKETS
+    from lockstep.local.daemon import SOCKETS
 
     remedy = f"make {SOCKETS} a folder that everybody can write to (mode 1777) and that holds unix sockets"
     try:
