@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
+from tests.conftest import Soak
 from tests.support import recovery
 from tests.support.checkout import Checkout
 from tests.support.kills import family, own
@@ -25,13 +27,23 @@ ENDS_S = 240.0
 def test_crowd(checkout: Checkout) -> None:
     checkout.run("up")
     better = checkout.releases()["digits-better"]
-    checkout.run("promote", "digits", better, "--share", "5", "--region", "local-a")
-    _eight_updates_at_once(checkout)
-    _eight_promotions_at_once(checkout, better)
-    _an_update_beside_a_plain_one(checkout)
-    _an_intent_of_a_cancelled_writer_moves_nothing(checkout, better)
+    _eight_updates_at_once(checkout, better)
     _a_cancelled_writer_cannot_append(checkout)
-    checkout.run("down", "--yes")
+
+
+@pytest.mark.soak
+def test_larger_crowd(checkout: Checkout, soak: Soak) -> None:
+    checkout.run("up")
+    better = checkout.releases()["digits-better"]
+    checkout.run("promote", "digits", better, "--share", "5", "--region", "local-a")
+    checkout.run("promote", "digits", better, "--share", "25", "--region", "local-a")
+    for _ in range(max(soak.rounds // 10, 1)):
+        _eight_promotions_at_once(checkout, better)
+        _an_update_beside_a_plain_one(checkout)
+        _an_intent_of_a_cancelled_writer_moves_nothing(checkout, better)
+        checkout.run("promote", "digits", better, "--share", "5", "--region", "local-a")
+        checkout.run("promote", "digits", better, "--share", "25", "--region", "local-a")
+    soak.tally(f"crowds of {CROWD}: {max(soak.rounds // 10, 1)}")
 
 
 def _intents(checkout: Checkout) -> int:
@@ -59,14 +71,14 @@ def _crowd(checkout: Checkout, *words: str) -> tuple[int, list[str]]:
     return done, refused
 
 
-def _eight_updates_at_once(checkout: Checkout) -> None:
-    checkout.declare(local_a={"green_weight": 25})
+def _eight_updates_at_once(checkout: Checkout, better: str) -> None:
+    checkout.declare(local_a={"green": better})
     witness, before = recovery.Witness(checkout), _intents(checkout)
     witness.keep()
     done, _ = _crowd(checkout, "up")
     assert done >= 1
-    assert _intents(checkout) == before + 1, "one of them moved the weight, once"
-    assert checkout.status()["local-a"]["live"] == {"green_weight": 25}
+    assert _intents(checkout) == before + 1, "one of them placed the candidate, once"
+    assert checkout.status()["local-a"]["green"] == {"release": better, "ready": True}
     recovery.whole(checkout)
     witness.nothing_lost()
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import psutil
 import yaml
 
+from tests.support import kills, recovery
 from tests.support.checkout import Checkout
 
 
@@ -25,6 +28,8 @@ def test_faults(checkout: Checkout, image: bytes, tmp_path: Path) -> None:
     _lost_gate_in_the_state_does_not_reset_the_ladder(checkout)
     _a_kill_between_intent_and_outcome(checkout, better)
     _two_updates_at_once(checkout)
+    _a_killed_command_leaves_no_update_behind(checkout)
+    _a_plugin_killed_between_record_and_head(checkout)
     _an_edited_history_file_is_named(checkout, tmp_path)
     _a_region_leaves_in_two_updates(checkout)
     checkout.run("down", "--yes")
@@ -151,6 +156,42 @@ def _two_updates_at_once(checkout: Checkout) -> None:
             assert "is running" in err or "locked" in err or "stale" in err, err
     assert checkout.status()["local-a"]["live"] == {"green_weight": 10}
     assert checkout.json("audit", "verify")["ok"]
+
+
+def _a_killed_command_leaves_no_update_behind(checkout: Checkout) -> None:
+    """Only the command is killed: its engine and its plugin go on by themselves, and `up` comes at once."""
+    checkout.declare(local_a={"green_weight": 25})
+    size = _size(checkout)
+    process = checkout.start("up")
+    before = _killed_at(checkout, "first head (after the intent)", size, process, "cli")
+    checkout.run("up")
+    process.communicate()
+    assert not [other.cmdline() for other in before if other.is_running()]
+    recovery.whole(checkout)
+    assert checkout.status()["local-a"]["live"] == {"green_weight": 25}
+
+
+def _a_plugin_killed_between_record_and_head(checkout: Checkout) -> None:
+    checkout.declare(local_a={"green_weight": 10})
+    size = _size(checkout)
+    process = checkout.start("up")
+    _killed_at(checkout, "first record, before its head", size, process, "plugin")
+    recovery.said_well("".join(process.communicate()))
+    assert process.returncode == 1
+    checkout.run("up")
+    recovery.whole(checkout)
+    assert checkout.status()["local-a"]["live"] == {"green_weight": 10}
+
+
+def _killed_at(
+    checkout: Checkout, point: str, size: int, process: subprocess.Popen[str], role: str
+) -> list[psutil.Process]:
+    """Kill one process of a running `up` at a point; the processes that there were."""
+    wanted = next(each for each in kills.points(checkout, size, kills.UP) if each.name == point)
+    assert kills.met(wanted, process, 120), process.communicate()
+    before = kills.kill(checkout, process.pid, role, random.Random(0))
+    assert before is not None
+    return before
 
 
 def _an_edited_history_file_is_named(checkout: Checkout, tmp_path: Path) -> None:

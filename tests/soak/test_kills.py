@@ -5,37 +5,31 @@ One round is one kill. The operation, the process and the point (or a random mom
 
 from __future__ import annotations
 
-import random
 import subprocess
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
 
 import psutil
 import pytest
 
 from tests.conftest import Soak
+from tests.soak.operations import Operations
 from tests.support import recovery
 from tests.support.checkout import Checkout
 from tests.support.kills import ROLES, kill, met, points
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0)]
 
-LADDER = (0, 5, 25, 50)
-REGIONS = ("local-a", "local-b")
 ENDS_S = 240.0
 LONGEST_S = 9.0
 """Random moments are drawn from the first seconds of an operation."""
 
 
 def test_a_kill_anywhere_is_recovered_by_up(checkout: Checkout, soak: Soak, tmp_path: Path) -> None:
-    checkout.run("up")
-    better = checkout.releases()["digits-better"]
-    checkout.run("promote", "digits", better, "--share", "5", "--region", "local-a")
-    rounds = Rounds(checkout, soak.rng, better, tmp_path)
+    rounds = Rounds(Operations.on(checkout, soak.rng), tmp_path)
     rounds.witness.keep()
     tries = 0
     while rounds.killed.total() < soak.rounds and tries < 4 * soak.rounds:
@@ -50,9 +44,7 @@ def test_a_kill_anywhere_is_recovered_by_up(checkout: Checkout, soak: Soak, tmp_
 
 @dataclass
 class Rounds:
-    checkout: Checkout
-    rng: random.Random
-    better: str
+    operating: Operations
     place: Path
     killed: Counter[str] = field(default_factory=Counter)
     operations: Counter[str] = field(default_factory=Counter)
@@ -62,14 +54,14 @@ class Rounds:
     """The processes of the operation, a moment before the kill."""
 
     def __post_init__(self) -> None:
+        self.checkout, self.rng = self.operating.checkout, self.operating.rng
         self.witness = recovery.Witness(self.checkout)
-        self.status = self.checkout.json("status")
 
     def one(self, number: int) -> None:
-        operation, words = self._operation()
+        operation, words = self.operating.next()
         role = self.rng.choice(ROLES)
         with (self.place / f"{number}.txt").open("w+") as said:
-            process = self._start(words, said)
+            process = self.checkout.start(*words, said=said)
             where = self._kill(process, operation, role)
             print(f"{number}: {operation}, {role}, {where or 'not met'}", file=sys.stderr, flush=True)
             process.wait(timeout=ENDS_S)
@@ -79,16 +71,13 @@ class Rounds:
             assert process.returncode == 0, words
             if operation == "down":
                 self.checkout.run("up")
-            self.status = self.checkout.json("status")
+            self.operating.status = self.checkout.json("status")
             self.witness.keep()
             return
         self.killed[role] += 1
         self.operations[operation] += 1
         self.at[where] += 1
         self._recover()
-
-    def _start(self, words: list[str], said: IO[str]) -> subprocess.Popen[str]:
-        return self.checkout.start(*words, said=said)
 
     def _kill(self, process: subprocess.Popen[str], operation: str, role: str) -> str | None:
         """Where the kill hit; None if the operation ended before it came to that."""
@@ -117,47 +106,9 @@ class Rounds:
         began = time.monotonic()
         self.checkout.run("up")
         self.longest_s = max(self.longest_s, time.monotonic() - began)
-        self.status = recovery.whole(self.checkout)
+        self.operating.status = recovery.whole(self.checkout)
         kept = {process.pid for process in recovery.of_checkout(self.checkout)}
         left = [process for process in self.seen if process.is_running() and process.pid not in kept]
         assert not left, [process.cmdline() for process in left]
         self.witness.nothing_lost()
         self.witness.keep()
-
-    # --- operations
-
-    def _operation(self) -> tuple[str, list[str]]:
-        status = self.status
-        shares = {region["name"]: self._share(region) for region in status["regions"]}
-        choices = ["up", "up after a power cut"]
-        low = [region for region in REGIONS if shares[region] < LADDER[-1]]
-        if low:
-            choices += ["promote", "promote", "up with a step"]
-        choices += ["rollback", "rollback"] if any(shares.values()) else ["down"]
-        operation = self.rng.choice(choices)
-        if operation in ("promote", "up with a step"):
-            if self.better in status["barred"]:
-                self.checkout.run("retry", self.better, "--reason", "another round")
-            return operation, self._rise(operation, shares, low, status)
-        if operation == "up after a power cut":
-            self.checkout.crash()
-        words = {"rollback": ["rollback", "digits"], "down": ["down", "--yes"]}
-        return operation, words.get(operation, ["up"])
-
-    def _rise(
-        self, operation: str, shares: dict[str, float], low: list[str], status: dict[str, Any]
-    ) -> list[str]:
-        region = self.rng.choice(low)
-        above = LADDER[LADDER.index(int(shares[region])) + 1]
-        if operation == "promote":
-            both = shares["local-a"] == shares["local-b"] and self.rng.random() < 0.5
-            chosen = [] if both else ["--region", region]
-            return ["promote", "digits", self.better, "--share", str(above), *chosen]
-        green = next(each for each in status["regions"] if each["name"] == region)["green"]
-        change = {"green_weight": above} if green["release"] else {"green": self.better}
-        self.checkout.declare(**{region.replace("-", "_"): change})
-        return ["up"]
-
-    @staticmethod
-    def _share(region: dict[str, Any]) -> float:
-        return float((region["live"] or {}).get("green_weight", 0))

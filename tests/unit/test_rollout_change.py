@@ -206,6 +206,19 @@ def test_an_intent_that_no_head_covers_yet_is_an_intent(setting: Setting) -> Non
     assert setting.scene.kinds()[-2:] == ["intent", "outcome:interrupted"]
 
 
+def test_an_intent_that_no_head_covers_yet_is_due_for_the_next_update(setting: Setting) -> None:
+    """It would be opened by the very last write of an `up` that had found nothing to do."""
+    setting.scene.ledger().record_intent(placed(setting))
+    count = len(setting.scene.records())
+    (setting.scene.server.data / BUCKET / "head" / f"{count:010}").unlink()
+    ledger = setting.scene.ledger()
+    state = ledger.state()
+    assert state is not None
+    assert state.open_intent is not None
+    assert state.open_intent.index == count - 1 == ledger.size()
+    assert ledger.judge(setting.scene.table()) is not None
+
+
 def test_what_a_killed_writer_left_beside_the_stack_file_is_swept(setting: Setting) -> None:
     path = setting.workspace.file.path
     left = path.with_name(f".{path.name}.0123456789abcdef")

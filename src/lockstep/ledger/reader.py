@@ -20,8 +20,8 @@ from lockstep.table import SLOTS, Cell, Slot, Table, at, release_in
 
 if TYPE_CHECKING:
     from lockstep.audit.local import LocalAudit
+    from lockstep.audit.log import Log
     from lockstep.audit.note import Head
-    from lockstep.audit.record import Record
     from lockstep.audit.state import State
     from lockstep.gate.decision import Decision
     from lockstep.gate.opa import Opa
@@ -64,21 +64,20 @@ class Reader:
         return self._audit
 
     def state(self, *, fresh: bool = False) -> State | None:
-        """What the records say; None where there is no log yet. Read once, unless `fresh`."""
+        """What the records say; None where there is no log yet. Read once, unless `fresh`.
+
+        A record that its writer left without a head counts: the next writer completes it, so whoever only
+        looked at the head would miss the intent that is open then.
+        """
         if fresh or not self._read:
             audit = self.audit()
-            self._state = None if audit is None else audit.log.state()
+            self._state = None if audit is None else _with_pending(audit.log)
             self._read = True
         return self._state
 
     def head(self) -> Head | None:
         audit = self.audit()
         return None if audit is None else audit.log.head()
-
-    def pending(self) -> Record | None:
-        """The verified record beyond the newest head, if a writer died after writing it."""
-        audit = self.audit()
-        return None if audit is None else audit.log.pending()
 
     def size(self) -> int:
         head = self.head()
@@ -216,6 +215,17 @@ class Reader:
         cell = at(table, *place)
         if cell is not None and any(release_in(cell, slot) is not None for slot in SLOTS):
             raise _no_record(f"{place[0]} leaves {place[1]}")
+
+
+def _with_pending(log: Log) -> State:
+    from lockstep.audit.state import fold
+
+    state = log.state()
+    try:
+        pending = log.pending()
+    except IntegrityError:  # not a record; whoever writes next says so, and `audit verify` does
+        return state
+    return state if pending is None or pending.index != state.size else fold([pending], state)
 
 
 def _no_record(what: str) -> IntegrityError:

@@ -122,7 +122,7 @@ class PromotionGate:
         state = ledger.state()
         if plan is None:
             return self._standing_outputs(ledger, {"table": declared})
-        size = 0 if state is None else ledger.size()
+        size = 0 if state is None else state.size
         index = size + (1 if state is not None and state.open_intent is not None else 0)
         known: dict[str, dict[str, int]] = {} if state is None else state.cell_intent
         moved = changed_places(plan.origin, declared)

@@ -204,14 +204,10 @@ def _process_of(touch: Touch) -> str:
 
 
 def intent_since(ledger: Ledger, size: int) -> bool:
-    """Whether the log has an intent at or after index `size`, be it one that no head covers yet: what its
-    writer left when it was killed in between is the record that the next writer completes."""
+    """Whether the log has an intent at or after index `size`."""
     state = ledger.state(fresh=True)
     if state is None:
         return False
-    pending = ledger.pending()
-    if pending is not None and pending.kind == "intent" and pending.index >= size:
-        return True
     newest = state.newest_outcome
     return (state.open_intent is not None and state.open_intent.index >= size) or (
         newest is not None and newest["intent"] >= size
