@@ -53,11 +53,14 @@ class Starved:
         return out + err
 
     def recovers(self, *, copies: bool = True) -> None:
+        """copies: as in `whole`; without them the engine may have cut its state short, too."""
         checkout = self.operating.checkout
-        recovery.state_loads(checkout)
+        if copies:
+            recovery.state_loads(checkout)
         recovery.open_intents_show(checkout)
         checkout.run("up")
         self.operating.status = recovery.whole(checkout, copies=copies)
+        recovery.state_loads(checkout)
         self.witness.nothing_lost()
         self.witness.keep()
 
