@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from lockstep.errors import LockstepError
 from lockstep.gate.judge import Observed, Place
 from lockstep.gate.opa import Opa, private_opa
 from lockstep.ledger import Ledger
+from lockstep.local.drift import Drift
 from lockstep.paths import Paths
 from lockstep.table import SLOTS, Cell, Table, cells, release_in
 from tests.support import opa, releases
@@ -41,6 +42,7 @@ class FakeStack:
     """Whether no service answers."""
     locked: Callable[[], None] = lambda: None
     """What happens while `set_route` waits for its turn."""
+    drifted: list[Drift] = field(default_factory=list)
     looks: int = 0
 
     def live(self, *, strict: bool = True) -> dict[Place, Cell | None]:
@@ -56,6 +58,12 @@ class FakeStack:
 
     def observe(self) -> Observed:
         return Observed(self.live(), self.serving())
+
+    def drift(self, recorded: Table, **declared: Any) -> list[Drift]:
+        return list(self.drifted)
+
+    def strays(self, regions: Iterable[str]) -> list[Drift]:
+        return list(self.drifted)
 
     def alive(self) -> set[str]:
         return set(self.running)

@@ -20,6 +20,7 @@ from lockstep.cli.predict import predict
 from lockstep.cli.promote import Percent, ahead, steps
 from lockstep.cli.status import _text, status
 from lockstep.errors import Denied, Unavailable, UsageError
+from lockstep.local.drift import Drift
 from lockstep.workspace import Workspace
 from tests.support.children import free_port
 from tests.support.stack import Scene
@@ -176,6 +177,20 @@ def test_status_says_when_live_is_not_what_the_record_says(
     assert "green sha256:" in shown["problems"][0]
     assert "NOT HEALTHY" in _text(document)
     assert entry(document, "local-b")["healthy"] is True
+
+
+def test_status_of_a_gateway_that_does_what_nobody_told_it_is_not_healthy(
+    stage: Scene, open_bench: Callable[[], Bench]
+) -> None:
+    stage.stack.drifted = [
+        Drift("route.strange", "gateway-local-a", "gateway-local-a has a mirror"),
+        Drift("route.file", "gateway-local-b", "gateway-local-b: rds.json was edited", live=False),
+    ]
+    document = status(open_bench())
+    assert entry(document)["healthy"] is False
+    assert entry(document, "local-b")["healthy"] is True
+    assert "! drift: gateway-local-a has a mirror: run `./lockstep up`" in _text(document)
+    assert "! drift (file only): gateway-local-b: rds.json was edited" in _text(document)
 
 
 def test_status_says_when_a_gateway_is_silent(stage: Scene, open_bench: Callable[[], Bench]) -> None:

@@ -13,6 +13,7 @@ from lockstep.audit.local import open_local
 from lockstep.audit.record import draft
 from lockstep.errors import Denied, IntegrityError, LockstepError, Unavailable
 from lockstep.ledger.circumstances import claimed_actor, git_state
+from lockstep.local.drift import Drift
 from tests.support.stack import Scene
 
 A = ("digits", "local-a")
@@ -131,6 +132,20 @@ def test_live_that_is_not_what_was_intended_is_interrupted_and_fails(stage: Scen
     state = stage.ledger().state()
     assert state is not None
     assert state.table == stage.table()
+
+
+def test_a_gateway_that_does_what_nobody_told_it_is_no_success(stage: Scene) -> None:
+    stage.make(stage.table())
+    placed = stage.table(stage.cell(stage.better))
+    stage.ledger().record_intent(placed)
+    stage.stack.put(placed)
+    stage.stack.drifted = [Drift("route.strange", "gateway-local-a", "gateway-local-a has a mirror")]
+    with pytest.raises(LockstepError) as caught:
+        stage.ledger().record_outcome(2)
+    assert caught.value.code == "receipt.not_in_force"
+    outcome = stage.records()[-1]
+    assert outcome["result"] == "interrupted"
+    assert "gateway-local-a has a mirror" in outcome["reason"]
 
 
 def test_a_silent_gateway_is_not_taken_for_a_good_one(stage: Scene) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from lockstep.audit.local import open_bucket, read_credentials
 from lockstep.errors import LockstepError, Unavailable
+from lockstep.local import look
 from lockstep.local.gateway import render_gateway, write_atomic
 from lockstep.local.httproute import http_route
 from lockstep.local.programs import lock_title
@@ -149,7 +150,12 @@ def test_a_service_serves_only_what_it_says_it_is_ready_for(
             "digits-local-a-green": ["127.0.0.1", free_port()],
         }
         (folder / "backends.json").write_text(json.dumps(backends))
-        assert stack.serving() == {("digits", "local-a"): {"blue": expected, "green": None}}
+        assert look.serving(stack.run / "gateways") == {
+            ("digits", "local-a"): {"blue": expected, "green": None}
+        }
+        # It listens where nothing of ours was started: a stranger serves nothing, whatever it says.
+        stack.ports.declare("digits-local-a-blue", server.server_port)
+        assert stack.serving() == {("digits", "local-a"): {"blue": None, "green": None}}
     finally:
         server.shutdown()
         thread.join()

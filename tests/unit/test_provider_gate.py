@@ -280,7 +280,17 @@ def test_the_old_half_of_a_replacement_does_nothing(stage: Scene) -> None:
     ("kind", "name", "inputs"),
     [
         ("PromotionReceipt", "another", closing(0)),
-        ("Gateway", "gateway-local-a", {"region": "local-a", "port": 1}),
+        (
+            "Gateway",
+            "gateway-local-a",
+            {
+                "region": "local-a",
+                "port": 1,
+                "environment": "local",
+                "bucket": "b",
+                "retention_days": 1,
+            },
+        ),
     ],
 )
 def test_a_program_that_lost_its_gate_or_both_does_not_pass_for_a_destroy(

@@ -230,13 +230,19 @@ def test_a_failure_after_the_intent_keeps_the_file_and_says_so(setting: Setting)
     assert setting.aside() == []
 
 
+def uncover(setting: Setting) -> None:
+    """As a writer leaves the log who dies between the newest record and its head."""
+    count = len(setting.scene.records())
+    (setting.scene.server.data / BUCKET / "head" / f"{count:010}").unlink()
+    (setting.scene.paths.stack("local").root / "head").unlink()
+
+
 def test_an_intent_that_no_head_covers_yet_is_an_intent(setting: Setting) -> None:
     """The plugin was killed between the two writes: the next writer completes the record, so the file that
     it speaks of must stay."""
 
     def die() -> None:
-        head = setting.scene.server.data / BUCKET / "head" / f"{len(setting.scene.records()):010}"
-        head.unlink()
+        uncover(setting)
         raise LockstepError("the plugin is gone", code="engine.failed", remedy="run it again")
 
     setting.engine.between = die
@@ -251,7 +257,7 @@ def test_an_intent_that_no_head_covers_yet_is_due_for_the_next_update(setting: S
     """It would be opened by the very last write of an `up` that had found nothing to do."""
     setting.scene.ledger().record_intent(placed(setting))
     count = len(setting.scene.records())
-    (setting.scene.server.data / BUCKET / "head" / f"{count:010}").unlink()
+    uncover(setting)
     ledger = setting.scene.ledger()
     state = ledger.state()
     assert state is not None

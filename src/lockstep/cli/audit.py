@@ -179,14 +179,24 @@ def _promised(stack: str, paths: Paths) -> timedelta | None:
 
 
 def _live_problems(stack: str, paths: Paths) -> tuple[Problem, ...]:
-    """What a running stack routes without a record; nothing for one that is down."""
+    """What a running stack serves otherwise than the record says; nothing for one that is down."""
     local = LocalStack(paths, stack)
     if not local.alive():
         return ()
     try:
-        return tuple(unrecorded(local.live(), open_to_read(stack, paths).log.state()))
-    except Unavailable as error:
+        recorded = open_to_read(stack, paths).log.state()
+        found = unrecorded(local.live(), recorded)
+        settings = Workspace(paths, stack).file.settings()
+        drift = local.drift(
+            recorded.table,
+            bucket=settings.bucket,
+            port=settings.port,
+            regions=settings.regions,
+            runtime=settings.runtime,
+        )
+    except (Unavailable, UsageError) as error:
         return (Problem(error.code, error.message),)
+    return (*found, *(Problem("audit.live_drift", each.message) for each in drift if each.live))
 
 
 def _history_dir(text: str | None, stack: str, paths: Paths) -> Path | None:

@@ -13,6 +13,7 @@ from lockstep.cli.context import Context, open_context, stack_option
 from lockstep.cli.output import emit, output_option
 from lockstep.errors import Unavailable
 from lockstep.gate.judge import Observed
+from lockstep.local.programs import gateway_name, service_name
 from lockstep.table import SLOTS, Cell, Table, at, cells, is_withdrawn, release_in, short, slot_share
 
 if TYPE_CHECKING:
@@ -42,17 +43,20 @@ def status(context: Context) -> dict[str, Any]:
     places = {(m, r) for table in (declared, recorded) for m, r, _ in cells(table)} | observed.live.keys()
     head = context.ledger.head()
     alive = context.local.alive()
+    drift = list(_drift(context, recorded))
+    bent = {each.process for each in drift if each.live}
     regions = []
     for model, region in sorted(places):
         cell = observed.live.get((model, region))
         entry = _region(
             model, region, at(declared, model, region), at(recorded, model, region), cell, observed
         )
+        serving = {gateway_name(region), *(service_name(model, region, slot) for slot in SLOTS)}
+        entry["healthy"] = entry["healthy"] and not bent & serving
         entry["standing"] = None if state is None else state.standing.get(model, {}).get(region)
         entry["record"] = None if state is None else state.cell_intent.get(model, {}).get(region)
         regions.append(entry)
     opened = None if state is None else state.open_intent
-    drift = list(_drift(context, recorded))
     return {
         "stack": context.workspace.stack,
         "entrypoint": f"http://127.0.0.1:{context.settings.port}",
@@ -71,7 +75,7 @@ def status(context: Context) -> dict[str, Any]:
 def _drift(context: Context, recorded: Table) -> Iterator[Drift]:
     """What is otherwise on this machine than Lockstep left it."""
     from lockstep.evidence.local_keys import trusts_own_keys
-    from lockstep.local.drift import Drift, of_stack
+    from lockstep.local.drift import Drift
     from lockstep.toolchain import find
 
     paths = context.workspace.paths
@@ -83,12 +87,11 @@ def _drift(context: Context, recorded: Table) -> Iterator[Drift]:
         yield Drift("toolchain.changed", "", message, live=False)
         return
     settings = context.settings
-    yield from of_stack(
-        context.local,
+    yield from context.local.drift(
         recorded,
         bucket=settings.bucket,
         port=settings.port,
-        regions=list(settings.regions),
+        regions=settings.regions,
         runtime=settings.runtime,
     )
 

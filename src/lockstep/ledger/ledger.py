@@ -154,11 +154,13 @@ class Ledger(Reader):
                 remedy="run `./lockstep up`, which closes it and asks again",
             )
         observed, live = self._settled_live(opened["to"])
-        if live == opened["to"]:
+        strays = self.stack.strays(sorted({region for _, region, _ in cells(opened["to"])}))
+        if live == opened["to"] and not strays:
             self._append_outcome(state, opened, live, observed, "complete", None)
             return
         table = live_table(state, observed)
-        self._append_outcome(state, opened, table, observed, "interrupted", "live is not what was intended")
+        reason = "; ".join(["live is not what was intended", *map(str, strays)])
+        self._append_outcome(state, opened, table, observed, "interrupted", reason)
         raise LockstepError(
             "the routes are not what the intent says; the record says so",
             code="receipt.not_in_force",

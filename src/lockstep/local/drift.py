@@ -8,7 +8,7 @@ the next start of its process, unless an `up` writes it again first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,7 +87,7 @@ def of_gateway(stack: LocalStack, region: str) -> list[Drift]:
         admin = programs.port_of(stack, programs.admin_of(name))
         live, addresses = read_live(admin), read_clusters(admin)
         routes = live.as_routes()
-        strays = gateway_strays(
+        strange = gateway_strays(
             admin,
             folder,
             name=name,
@@ -96,10 +96,11 @@ def of_gateway(stack: LocalStack, region: str) -> list[Drift]:
         )
     except LockstepError as error:
         return [*found, Drift(error.code, name, error.message)]
-    found += list(_moved(name, addresses, backends)) or list(_strange(name, strays))
+    bent = list(_moved(name, addresses, backends)) or list(_strange(name, strange))
+    found += bent
     wanted |= gateway_files(folder, routes, backends)
     extra = [path for path in (folder / "routes").glob("*.json") if path not in wanted]
-    return [*found, *_files(name, wanted, extra, _about(live))]
+    return [*found, *_files(name, wanted, extra, "" if bent else _about(live))]
 
 
 def of_entry(stack: LocalStack, port: int, regions: list[str]) -> list[Drift]:
@@ -115,12 +116,14 @@ def of_entry(stack: LocalStack, port: int, regions: list[str]) -> list[Drift]:
     try:
         admin = programs.port_of(stack, programs.admin_of(ENTRY))
         live = read_gateways(admin)
-        strays = entry_strays(admin, folder, name=ENTRY, port=port, gateways=gateways)
+        strange = entry_strays(admin, folder, name=ENTRY, port=port, gateways=gateways)
     except Unavailable as error:
         return [*found, Drift(error.code, ENTRY, error.message)]
-    found += list(_moved(ENTRY, live, gateways)) or list(_strange(ENTRY, strays))
+    bent = list(_moved(ENTRY, live, gateways)) or list(_strange(ENTRY, strange))
+    found += bent
     wanted = {folder / "bootstrap.json": programs.entry_bootstrap(stack, port)}
-    return [*found, *_files(ENTRY, wanted | entry_files(folder, gateways), [], "regions in force")]
+    about = "" if bent else "regions in force"
+    return [*found, *_files(ENTRY, wanted | entry_files(folder, gateways), [], about)]
 
 
 def of_service(
@@ -173,6 +176,12 @@ def of_stack(
     yield from of_entry(stack, port, regions)
 
 
+def strays(stack: LocalStack, regions: Iterable[str]) -> list[Drift]:
+    """What the gateways of these regions do with requests that nobody told them; those that run, that is."""
+    wrong = ("route.moved", "route.strange", "process.other", "process.port")
+    return [each for region in regions for each in of_gateway(stack, region) if each.code in wrong]
+
+
 def _of_process(stack: LocalStack, make: Callable[[], Program], ready: Callable[[int], bool]) -> list[Drift]:
     """Whether the process runs, as what it is to run, alone on its port, and answers."""
     try:
@@ -217,16 +226,18 @@ def _strange(name: str, strays: list[str]) -> Iterator[Drift]:
 
 
 def _files(name: str, wanted: Mapping[Path, bytes], extra: list[Path], about: str) -> Iterator[Drift]:
+    """Files that are not as they are to be. about: what they do not touch; empty where they may well."""
+    alone = f"; of the file alone: the {about} are not touched by it" if about else ""
     for path, data in wanted.items():
         try:
             same, what = path.read_bytes() == data, "was edited"
         except OSError:
             same, what = False, "is gone"
         if not same:
-            message = f"{name}: {path.name} {what}; of the file alone: the {about} are not touched by it"
+            message = f"{name}: {path.name} {what}{alone}"
             yield Drift("route.file", name, message, live=False)
     for path in extra:
-        message = f"{name}: {path.name} is none of ours; of the file alone: the {about} are not touched by it"
+        message = f"{name}: {path.name} is none of ours{alone}"
         yield Drift("route.file", name, message, live=False)
 
 

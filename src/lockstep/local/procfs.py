@@ -89,6 +89,12 @@ def sockets(pids: list[int]) -> set[str]:
     return found
 
 
+def alone_on(port: int, pid: int) -> bool:
+    """Whether the process, or something below it, listens on this port, and nobody else does."""
+    there = listening(port)
+    return bool(there) and there <= sockets(family(pid))
+
+
 def _zero_separated(pid: int, name: str) -> list[bytes]:
     try:
         data = (PROC / str(pid) / name).read_bytes()

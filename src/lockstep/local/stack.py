@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,10 +26,11 @@ from lockstep.local.supervisor import Supervisor
 from lockstep.local.supervisord import Program
 from lockstep.lock import locked
 from lockstep.paths import Paths, cache
-from lockstep.table import Cell, Slot
+from lockstep.table import SLOTS, Cell, Slot, Table
 
 if TYPE_CHECKING:
     from lockstep.gate.judge import Observed, Place
+    from lockstep.local.drift import Drift
     from lockstep.toolchain import Toolchain
 
 READY_S = 120.0
@@ -282,10 +283,34 @@ class LocalStack:
         return look.live(self.run / "gateways", self.ports.all(), strict=strict)
 
     def serving(self) -> dict[Place, dict[str, str | None]]:
-        """The release that each slot's service says it serves; see lockstep.local.look."""
-        from lockstep.local import look
+        """The release that each slot's service says it serves; see lockstep.local.look. A stranger on a
+        service's port says nothing."""
+        from lockstep.local import look, procfs
 
-        return look.serving(self.run / "gateways")
+        found = look.serving(self.run / "gateways")
+        pids, ports = self.supervisor.pids(), self.ports.all()
+        for (model, region), slots in found.items():
+            for slot in SLOTS:
+                name = programs.service_name(model, region, slot)
+                if slots[slot] is not None and not procfs.alone_on(ports.get(name, 0), pids.get(name, 0)):
+                    slots[slot] = None
+        return found
+
+    def drift(
+        self, recorded: Table, *, bucket: str, port: int, regions: Sequence[str], runtime: str
+    ) -> list[Drift]:
+        """What is otherwise on this machine than Lockstep left it; see lockstep.local.drift."""
+        from lockstep.local.drift import of_stack
+
+        return list(
+            of_stack(self, recorded, bucket=bucket, port=port, regions=list(regions), runtime=runtime)
+        )
+
+    def strays(self, regions: Iterable[str]) -> list[Drift]:
+        """What these regions' gateways do with requests that nobody told them."""
+        from lockstep.local.drift import strays
+
+        return strays(self, regions)
 
     def observe(self) -> Observed:
         from lockstep.gate.judge import Observed
