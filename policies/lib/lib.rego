@@ -20,9 +20,9 @@ id(cell) := concat("/", [cell.model, cell.region])
 
 name(cell) := concat(" in ", [cell.model, cell.region])
 
-short(digest) := substring(digest, 0, 19) if is_string(digest)
-
-short(null) := "nothing"
+short(digest) := "nothing" if {
+	digest == null
+} else := substring(digest, 0, 19)
 
 percent(tenths) := sprintf("%v %%", [tenths / 10])
 

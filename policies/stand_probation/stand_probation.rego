@@ -83,10 +83,15 @@ has_all(mark) if {
 	cell := place(mark)
 	lib.share(cell.from, mark.digest) == lib.full
 	cell.live == cell.recorded
-	some slot in lib.slots
-	lib.holds(cell.from, slot, mark.digest)
-	cell.serving[slot] == mark.digest
+	every slot in lib.slots {
+		shows(cell, slot, mark.digest)
+	}
 }
+
+# The same release may lie in both slots; each that has traffic must serve it.
+shows(cell, slot, _) if lib.weight(cell.from, slot) <= 0
+
+shows(cell, slot, digest) if cell.serving[slot] == digest
 
 # Seconds since the release got all of the traffic.
 served(mark) := (time.parse_rfc3339_ns(input.now) - time.parse_rfc3339_ns(place(mark).at_full_since)) / 1000000000

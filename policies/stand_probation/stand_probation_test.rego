@@ -127,6 +127,23 @@ test_the_slot_that_has_the_traffic_must_serve_it if {
 	f.codes(f.with_place(due, {"serving": {"blue": f.c, "green": null}})) == {"stand.probation"}
 }
 
+both_slots(weight, serving) := f.set_fields(due, {"cells": [f.set_fields(at_full, {
+	"from": f.cell(f.c, f.c, weight),
+	"to": f.cell(f.c, f.c, weight),
+	"recorded": f.cell(f.c, f.c, weight),
+	"live": f.cell(f.c, f.c, weight),
+	"serving": serving,
+})]})
+
+test_in_both_slots_each_that_has_traffic_must_serve_it if {
+	f.allowed(both_slots(50, {"blue": f.c, "green": f.c}))
+	f.allowed(both_slots(100, {"blue": null, "green": f.c}))
+	f.allowed(both_slots(0, {"blue": f.c, "green": null}))
+	f.codes(both_slots(50, {"blue": f.c, "green": null})) == {"stand.probation"}
+	f.codes(both_slots(100, {"blue": f.c, "green": null})) == {"stand.probation"}
+	f.codes(both_slots(99.9, {"blue": null, "green": f.c})) == {"stand.probation"}
+}
+
 test_no_rounding_shortens_a_long_probation if {
 	long := object.union(f.environments, {"local": {"probation_seconds": 100000}})
 	enough := f.with_place(due, {"at_full_since": "2026-11-20T06:13:20.000000Z"})

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lockstep.engine_locks import COMMAND, EngineLocks
+from lockstep.engine_state import EngineState
 from lockstep.errors import Cancelled, Denied, LockstepError, Violation
 from lockstep.toolchain import Toolchain
 from lockstep.workspace import Workspace
@@ -117,7 +118,7 @@ class Engine:
         watch = _Watch(self.progress)
         with interruptible() as interrupted:
             try:
-                self._locks.clear_dead()
+                self._clear_leftovers()
                 call(self._stack(), watch)
             except CommandError as error:
                 raise self._failure(verb, watch, str(error), interrupted) from None
@@ -146,6 +147,14 @@ class Engine:
     @property
     def _locks(self) -> EngineLocks:
         return EngineLocks(self.workspace.locks, self.progress)
+
+    def _clear_leftovers(self) -> None:
+        """What a killed or starved update left in the backend must stop none that comes after it."""
+        self._locks.clear_dead()
+        if not self._locks.taken():
+            paths, name = self.workspace.paths, self.workspace.stack
+            copies = (paths.history(name), paths.backups(name))
+            EngineState(self.workspace.state_file, copies, self.progress).mend()
 
     def _recover(self, stack: Stack) -> None:
         """Clear the operations that a dead update left pending; creates adopt what it started."""

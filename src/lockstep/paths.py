@@ -36,6 +36,10 @@ class Paths:
         """The engine's history files of a stack."""
         return self.backend / ".pulumi" / "history" / PROJECT / stack
 
+    def backups(self, stack: str) -> Path:
+        """The engine's copies of a stack's state, one an update."""
+        return self.backend / ".pulumi" / "backups" / PROJECT / stack
+
     @property
     def policies(self) -> Path:
         return self.root / "policies"

@@ -38,7 +38,7 @@ class StackFile:
         return load({**defaults(self.project_file), **self._values(data)})
 
     def store(self) -> str:
-        """The one key `store`, also of a file whose table is not good yet: to mend it, releases are looked up."""
+        """The one key `store`, also of a file whose table is not good: mending it takes `release list`."""
         return str(self._values().get(f"{NAMESPACE}store") or "")
 
     def _values(self, data: bytes | None = None) -> dict[str, Any]:

@@ -11,9 +11,16 @@ from tests.support.store_fixtures import gateway, place, s3
 __all__ = ["gateway", "place", "s3"]
 
 
-@pytest.fixture
-def forged() -> Forged:
+@pytest.fixture(scope="session")
+def genuine() -> Forged:
+    """A good log that nobody may touch."""
     writer = Forged(MemoryBucket())
     writer.story()
     assert writer.verify().ok
     return writer
+
+
+@pytest.fixture
+def forged(genuine: Forged) -> Forged:
+    """A copy of it for one forger."""
+    return Forged(genuine.bucket.copy(), genuine.origin, genuine.deployer, genuine.log_signer, genuine.ticks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import socket
 import threading
 import time
 from collections import Counter
@@ -247,6 +248,23 @@ def test_a_client_cannot_steer_the_entry_point(fleet: Fleet) -> None:
     fleet.route("local-a", both(0))
     fleet.entry("local-a")
     assert fleet.ask("entry", headers={"x-envoy-upstream-rq-timeout-ms": "50"})[0] == 200
+
+
+def test_the_entry_point_says_who_really_asked(fleet: Fleet, two: tuple[str, str]) -> None:
+    """A client may claim to come from anywhere; the entry point adds where it really came from."""
+    _, _, body = fleet.ask("entry", headers={"x-forwarded-for": "203.0.113.9"})
+    claimed, _, added = json.loads(body)["headers"]["x-forwarded-for"].partition(",")
+    assert (claimed, bool(added)) == ("203.0.113.9", True)  # of a peer on loopback Envoy adds its own address
+
+
+def test_nobody_can_listen_beside_envoy(fleet: Fleet, two: tuple[str, str]) -> None:
+    """With SO_REUSEPORT another process of this user would be given a part of the connections."""
+    for ports in (fleet.ports, fleet.admins):
+        for port in ports.values():
+            with socket.socket() as beside:
+                beside.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                with pytest.raises(OSError, match="in use"):
+                    beside.bind(("127.0.0.1", port))
 
 
 def test_killed_gateways_cost_no_request(fleet: Fleet, two: tuple[str, str]) -> None:

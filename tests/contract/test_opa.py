@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from lockstep.errors import IntegrityError, LockstepError, Unavailable, UsageErr
 from lockstep.gate import transport
 from lockstep.gate.bundle import Policies
 from lockstep.gate.decision import decide
-from lockstep.gate.opa import Opa, private_opa
+from lockstep.gate.opa import QUESTION_S, Opa, private_opa
+from lockstep.ledger.reader import GATE_DEADLINE_S
 from tests.support import gate_inputs, opa
 from tests.support.gate_inputs import CANDIDATE, STANDING, cell, place
 
@@ -239,8 +241,18 @@ def answer(body: bytes, *, status: int = 200, headers: dict[str, str] | None = N
     return f"HTTP/1.1 {status} X\r\n{head}\r\n".encode() + body
 
 
+def take(connection: socket.socket) -> None:
+    """Read one whole request: what is left unread would reset the connection under the answer."""
+    with connection.makefile("rb") as request:
+        length = 0
+        while (line := request.readline().strip()) != b"":
+            name, _, value = line.partition(b":")
+            length = int(value) if name.lower() == b"content-length" else length
+        request.read(length)
+
+
 @contextlib.contextmanager
-def impostor(behave: Callable[[socket.socket], None]) -> Iterator[Opa]:
+def impostor(behave: Callable[[socket.socket], None], question_s: float = 30.0) -> Iterator[Opa]:
     """Something on a loopback port that takes each question and does what it likes."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -249,17 +261,17 @@ def impostor(behave: Callable[[socket.socket], None]) -> Iterator[Opa]:
                 while True:
                     connection, _ = server.accept()
                     with connection, contextlib.suppress(OSError):
-                        connection.recv(1 << 20)
+                        take(connection)
                         behave(connection)
 
         threading.Thread(target=serve, daemon=True).start()
         port = server.getsockname()[1]
-        yield Opa(f"http://127.0.0.1:{port}", "token", REVISION, question_s=1.0)
+        yield Opa(f"http://127.0.0.1:{port}", "token", REVISION, question_s=question_s)
         server.shutdown(socket.SHUT_RDWR)
 
 
-def refused_by(behave: Callable[[socket.socket], None]) -> str:
-    with impostor(behave) as there, pytest.raises(Unavailable) as refused:
+def refused_by(behave: Callable[[socket.socket], None], question_s: float = 30.0) -> str:
+    with impostor(behave, question_s) as there, pytest.raises(Unavailable) as refused:
         decide(gate_inputs.example(), opa=there)
     assert refused.value.remedy
     return refused.value.code
@@ -270,7 +282,7 @@ def saying(body: bytes | str, **how: Any) -> Callable[[socket.socket], None]:
     return lambda connection: connection.sendall(data)
 
 
-GOOD = {"allow": True, "violations": [], "looked": {}, "revision": REVISION}
+GOOD = {"allow": True, "violations": [], "looked": {"step.size": 1}, "revision": REVISION}
 
 
 def test_the_impostor_itself_is_not_at_fault() -> None:
@@ -298,6 +310,18 @@ def test_the_impostor_itself_is_not_at_fault() -> None:
             "gate.opa_nonsense",
         ),
         ('{"result": ' + json.dumps(GOOD) + ', "warning": {}}', "gate.opa_nonsense"),
+        ("1", "gate.opa_nonsense"),
+        ("null", "gate.opa_nonsense"),
+        ('{"result": null}', "gate.opa_nonsense"),
+        ('{"result": {"lockstep": {"decision": ' + json.dumps(GOOD) + "}}}", "gate.opa_nonsense"),
+        ('{"lockstep": {"decision": ' + json.dumps(GOOD) + "}}", "gate.opa_undefined"),
+        ('{"result": {"decision": ' + json.dumps(GOOD) + "}}", "gate.opa_nonsense"),
+        ('{"result": ' + json.dumps(GOOD) + "} {}", "gate.opa_nonsense"),
+        ("\ufeff" + json.dumps({"result": GOOD}), "gate.opa_nonsense"),
+        (json.dumps({"result": GOOD}).replace("1}", "1e999}"), "gate.opa_nonsense"),
+        (json.dumps({"result": GOOD | {"looked": {}}}), "gate.opa_blind"),
+        ("[" * 500_000, "gate.opa_nonsense"),
+        ('{"result": ' + "9" * 500_000 + "}", "gate.opa_nonsense"),
         (json.dumps({"result": GOOD | {"revision": "older"}}), "gate.opa_wrong_bundle"),
     ],
 )
@@ -320,6 +344,45 @@ def test_a_redirect_is_not_followed() -> None:
 def test_a_compressed_body_is_not_inflated() -> None:
     bomb = gzip.compress(b" " * (64 << 20))
     assert refused_by(saying(bomb, headers={"Content-Encoding": "gzip"})) == "gate.opa_nonsense"
+
+
+def test_nor_is_one_that_does_not_say_so() -> None:
+    assert refused_by(saying(gzip.compress(json.dumps({"result": GOOD}).encode()))) == "gate.opa_nonsense"
+    assert refused_by(saying(gzip.compress(b" " * (64 << 20)))) == "gate.opa_nonsense"
+
+
+def test_a_truncated_answer_is_none_wherever_it_ends() -> None:
+    whole = answer(json.dumps({"result": GOOD}).encode())
+    for length in range(0, len(whole), 7):
+        code = refused_by(lambda connection, n=length: connection.sendall(whole[:n]))
+        assert code in ("gate.opa_down", "gate.opa_nonsense")
+
+
+def test_endless_heads_are_given_up() -> None:
+    """Headers without end, and interim answers without end."""
+
+    def headers(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            connection.sendall(b"X: y\r\n" * 100)
+
+    def interim(connection: socket.socket) -> None:
+        while True:
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+    assert refused_by(headers) == "gate.opa_down"
+    assert refused_by(interim, question_s=0.5) == "gate.opa_slow"
+
+
+def test_endless_chunks_are_cut_off() -> None:
+    def chunks(connection: socket.socket) -> None:
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        while True:
+            connection.sendall(b"10000\r\n" + b" " * 65536 + b"\r\n")
+
+    assert refused_by(chunks) == "gate.opa_too_large"
 
 
 def test_another_type_is_no_answer() -> None:
@@ -350,7 +413,15 @@ def test_a_truncated_body_is_no_answer() -> None:
 
 
 def test_silence_is_given_up() -> None:
-    assert refused_by(lambda connection: time.sleep(3)) == "gate.opa_slow"
+    over = threading.Event()
+    try:
+        assert refused_by(lambda connection: over.wait(30), question_s=0.5) == "gate.opa_slow"
+    finally:
+        over.set()
+
+
+def test_nobody_waits_for_an_answer_that_is_30_s_late() -> None:
+    assert QUESTION_S <= GATE_DEADLINE_S < 30
 
 
 @pytest.mark.parametrize(
@@ -364,7 +435,7 @@ def test_a_byte_now_and_then_does_not_extend_the_deadline(start: bytes) -> None:
             connection.sendall(b" ")
 
     started = time.monotonic()
-    assert refused_by(drip) == "gate.opa_slow"
+    assert refused_by(drip, question_s=1.0) == "gate.opa_slow"
     assert time.monotonic() - started < 3
 
 
@@ -391,10 +462,34 @@ def test_a_proxy_of_the_environment_is_not_used(running: Opa, monkeypatch: pytes
         assert decide(gate_inputs.example(), opa=there).allow is True
 
 
-def test_a_question_that_is_too_large_is_not_sent(running: Opa) -> None:
-    question = gate_inputs.example() | {"reasons": {"/x": "y" * (5 << 20)}}
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"reasons": {"/x": "y" * (50 << 20)}},
+        {"reasons": {"y" * (50 << 20): "x"}},
+        {"barred": [STANDING] * 700_000},
+        {"cells": [gate_inputs.example()["cells"][0]] * 100_000},
+        {"barred": [0] * 25_000_000},
+    ],
+    ids=["text", "name", "list", "cells", "numbers"],
+)
+def test_a_question_of_50_mb_is_not_sent_and_no_copy_of_it_is_made(change: dict[str, Any]) -> None:
+    with impostor(saying("{}")) as there:
+        question = gate_inputs.example() | change
+        tracemalloc.start()
+        try:
+            with pytest.raises(Unavailable) as refused:
+                decide(question, opa=there)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert refused.value.code == "gate.opa_too_large"
+    assert peak < 24 << 20
+
+
+def test_nor_one_that_is_too_large_only_as_json(running: Opa) -> None:
     with pytest.raises(Unavailable) as refused:
-        ask(running, question)
+        ask(running, gate_inputs.example() | {"reasons": {"/x": "\x01" * (1 << 20)}})
     assert refused.value.code == "gate.opa_too_large"
 
 

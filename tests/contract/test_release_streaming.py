@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from lockstep.boto import BotoObjects
 from lockstep.errors import Unavailable
 from lockstep.release.url import S3Place
-from lockstep.stores import BotoObjects
 from tests.conftest import Soak
 from tests.support.stores import Place
 

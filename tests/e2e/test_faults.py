@@ -30,6 +30,7 @@ def test_faults(checkout: Checkout, image: bytes, tmp_path: Path) -> None:
     _two_updates_at_once(checkout)
     _a_killed_command_leaves_no_update_behind(checkout)
     _a_plugin_killed_between_record_and_head(checkout)
+    _a_state_that_was_cut_short_is_put_back(checkout)
     _an_edited_history_file_is_named(checkout, tmp_path)
     _a_region_leaves_in_two_updates(checkout)
     checkout.run("down", "--yes")
@@ -181,6 +182,15 @@ def _a_plugin_killed_between_record_and_head(checkout: Checkout) -> None:
     checkout.run("up")
     recovery.whole(checkout)
     assert checkout.status()["local-a"]["live"] == {"green_weight": 10}
+
+
+def _a_state_that_was_cut_short_is_put_back(checkout: Checkout) -> None:
+    """As the engine leaves it when the disk was full."""
+    state = checkout.paths.backend / ".pulumi" / "stacks" / "lockstep" / "local.json"
+    state.write_bytes(state.read_bytes()[:4096])
+    checkout.run("up")
+    recovery.whole(checkout)
+    recovery.state_loads(checkout)
 
 
 def _killed_at(

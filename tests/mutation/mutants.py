@@ -58,7 +58,7 @@ class Mutant:
         return text[: self.start] + self.new + text[end:]
 
     def lines(self, text: str) -> tuple[str, str]:
-        """The line on which the change begins, as it was and as it becomes: how the reviewed list names it."""
+        """The line on which the change begins, as it was and as it becomes; the reviewed list names both."""
         number = self.line - 1
         return text.splitlines()[number].strip(), self.apply(text).splitlines()[number].strip()
 

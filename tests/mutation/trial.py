@@ -76,11 +76,8 @@ def run(opa_binary: Path, policies_dir: Path, chosen: Iterable[Mutant]) -> Score
         by_file.setdefault(mutant.path, []).append(mutant)
     portions = [each[start : start + 20] for each in by_file.values() for start in range(0, len(each), 20)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = [
-            result
-            for done in pool.map(lambda each: _try(opa_binary, policies, each), portions)
-            for result in done
-        ]
+        tried = pool.map(lambda each: _try(opa_binary, policies, each), portions)
+        results = [result for portion in tried for result in portion]
     return _scored(policies, results)
 
 
@@ -103,11 +100,7 @@ def _scored(policies: Policies, results: Sequence[tuple[Mutant, bool | None]]) -
         else:
             score.survivors.append(mutant)
     tried = {mutant.path for mutant, _ in results}
-    score.stale = [
-        f"{path}: {becomes}"
-        for path, was, becomes in reviewed
-        if path in tried and (path, was, becomes) not in used
-    ]
+    score.stale = [" ".join(key) for key in reviewed if key[0] in tried and key not in used]
     return score
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from lockstep.audit.bucket import Bucket
 from lockstep.audit.drafts import draft_intent, draft_outcome
 from lockstep.audit.log import Log
-from lockstep.audit.note import NoteKey
+from lockstep.audit.note import Head, NoteKey
 from lockstep.audit.problem import Report
 from lockstep.audit.record import Record, draft
 from lockstep.audit.verify import verify
@@ -77,8 +78,8 @@ class Writer:
         self.key = note_key(self.log_signer, self.origin)
         self.log = self.open()
 
-    def open(self) -> Log:
-        return Log(self.bucket, self.origin, self.deployer, self.log_signer, self.trust, self.key)
+    def open(self, kept: Sequence[Head] = ()) -> Log:
+        return Log(self.bucket, self.origin, self.deployer, self.log_signer, self.trust, self.key, kept=kept)
 
     @property
     def now(self) -> datetime:

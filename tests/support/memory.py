@@ -28,6 +28,7 @@ class Stored:
     marker: bool = False
     mode: str | None = None
     until: datetime | None = None
+    written: datetime | None = None
 
 
 @dataclass
@@ -51,7 +52,7 @@ class MemoryBucket:
     ) -> list[Version]:
         keys = sorted(key for key in self.objects if key.startswith(prefix) and key > (start_after or ""))
         return [
-            Version(key, one.version_id, place == 0, one.marker, len(one.data))
+            Version(key, one.version_id, place == 0, one.marker, len(one.data), one.written)
             for key in keys[:limit]
             for place, one in enumerate(self.objects[key])
         ]
@@ -130,4 +131,6 @@ class MemoryBucket:
 
     def copy(self) -> MemoryBucket:
         kept = {key: [Stored(**vars(one)) for one in stored] for key, stored in self.objects.items()}
-        return MemoryBucket(self.where, kept, now=self.now)
+        copied = MemoryBucket(self.where, kept, now=self.now)
+        copied._ids = itertools.count(10**5)
+        return copied

@@ -77,7 +77,7 @@ def whole(checkout: Checkout, *, copies: bool = True) -> dict[str, Any]:
 
     copies: whether the engine's copies of its state must be whole, too. Pulumi 3.259.0 renames a copy that a
     full disk cut short over its name (backups, `.bak`, the checkpoint beside a history entry); it reads none
-    of them. The state itself it writes whole or not at all. Returns what `status` says.
+    of them. The state itself is put back by the next `up`. Returns what `status` says.
     """
     status = checkout.json("status")
     assert status["up"], status

@@ -37,6 +37,8 @@ class FakeStack:
     routes: dict[Place, Cell | None] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
     broken: bool = False
+    silent: bool = False
+    """Whether no service answers."""
     locked: Callable[[], None] = lambda: None
     """What happens while `set_route` waits for its turn."""
     looks: int = 0
@@ -46,7 +48,9 @@ class FakeStack:
         return dict(self.routes)
 
     def serving(self) -> dict[Place, dict[str, str | None]]:
-        """Every service is up and says what its cell says."""
+        """Every service is up and says what its cell says; none is while the stack is `silent`."""
+        if self.silent:
+            return {}
         known = {place: cell for place, cell in self.routes.items() if cell is not None}
         return {place: {slot: release_in(cell, slot) for slot in SLOTS} for place, cell in known.items()}
 

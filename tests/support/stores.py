@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from lockstep.boto import BotoObjects
 from lockstep.release import bundle
 from lockstep.release.objects import Held, ObjectHead, Objects, Part, Upload
 from lockstep.release.store import Store
 from lockstep.release.url import S3Place, parse_url
-from lockstep.stores import BotoObjects, open_store
+from lockstep.stores import open_store
 from tests.support.versity import Server
 
 BUCKET = "releases"
@@ -130,17 +131,11 @@ def flipped(offset: int = 0) -> Callable[[bytes], bytes]:
     return change
 
 
-def s3_client(server: Server) -> Any:
-    """botocore's own, as another program in the team would use it."""
-    import botocore.session
-
-    session = botocore.session.Session()
-    session.set_credentials(server.access, server.secret)
-    return session.create_client("s3", endpoint_url=server.endpoint, region_name="us-east-1")
-
-
 def make_bucket(server: Server, name: str) -> None:
-    s3_client(server).create_bucket(Bucket=name)
+    """As another program in the team would."""
+    objects = BotoObjects(S3Place(name, "", server.endpoint, ""))
+    with credentials(server):
+        objects._ask("create_bucket")
 
 
 def s3_place(server: Server, bucket: str = BUCKET, prefix: str = PREFIX) -> Place:

@@ -87,8 +87,19 @@ def test_an_export_verifies_against_a_head_in_each_form(paths: Paths, tmp_path: 
     (tmp_path / "head.txt").write_text(head + "\n")
     for given in (head, str(tmp_path / "head.txt"), str(out / "checkpoint")):
         assert run_json(paths, "verify", "--from", str(out), "--head", given)["ok"]
-    for name in ("head/0000000006", "record/0000000005", "tile/0/000.p/6"):
+    tail = ("head/0000000006", "record/0000000005", "tile/0/000.p/6")
+    for name in tail:
         (out / name).unlink()
+    listed = json.loads((out / "versions.json").read_text())
+    found = run(paths, "verify", "--from", str(out), "--output", "json")
+    assert {one["key"] for one in json.loads(found.stdout)["problems"]} >= {"head/0000000006", tail[1]}
+    listed["versions"] = [one for one in listed["versions"] if one["key"] not in tail]
+    (out / "versions.json").write_text(json.dumps(listed))
+    for given in ((), ("--head", head)):
+        result = run(paths, "verify", "--from", str(out), *given, "--output", "json")
+        assert [one["code"] for one in json.loads(result.stdout)["problems"]] == ["audit.cut_tail"]
+    (out / "checkpoint").unlink()
+    assert run_json(paths, "verify", "--from", str(out))["ok"]
     result = run(paths, "verify", "--from", str(out), "--head", head, "--output", "json")
     assert [one["code"] for one in json.loads(result.stdout)["problems"]] == ["audit.cut_tail"]
 

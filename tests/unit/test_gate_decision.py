@@ -101,6 +101,28 @@ def test_nonsense_is_no_answer(answer: Any) -> None:
     assert refused.value.code == "gate.opa_nonsense"
 
 
+@pytest.mark.parametrize("looked", [{}, {"step.size": 0}, {"step.size": 1, "step.ladder": 0}])
+def test_an_allowance_of_a_change_that_some_rule_did_not_look_at_is_none(looked: dict[str, int]) -> None:
+    with pytest.raises(Unavailable) as refused:
+        decide(gate_inputs.example(), opa=Said(ALLOWED | {"looked": looked}))
+    assert refused.value.code == "gate.opa_blind"
+
+
+def test_every_cell_that_changes_must_have_been_looked_at() -> None:
+    resting = gate_inputs.cell(gate_inputs.STANDING, gate_inputs.CANDIDATE, 0)
+    risen = gate_inputs.cell(gate_inputs.STANDING, gate_inputs.CANDIDATE, 5)
+    two = gate_inputs.question([gate_inputs.place(region, resting, risen) for region in ("a", "b")])
+    with pytest.raises(Unavailable):
+        decide(two, opa=Said(ALLOWED | {"looked": {"step.size": 1}}))
+    assert decide(two, opa=Said(ALLOWED | {"looked": {"step.size": 2}})).allow
+
+
+def test_where_nothing_changes_there_is_nothing_to_look_at() -> None:
+    resting = gate_inputs.cell(gate_inputs.STANDING, None, 0)
+    question = gate_inputs.question([gate_inputs.place("local-a", resting, resting)])
+    assert decide(question, opa=Said(ALLOWED | {"looked": {"step.size": 0}})).allow
+
+
 @pytest.mark.parametrize("revision", ["checkout:feedfeedfeedfeed", None, 1, ""])
 def test_another_bundle_is_no_answer(revision: Any) -> None:
     with pytest.raises(Unavailable) as refused:

@@ -103,7 +103,7 @@ def test_the_rooms_that_the_rules_name_are_there() -> None:
 def test_a_stage_imports_only_what_comes_before_it(position: int) -> None:
     stage, later = STAGES[position], STAGES[position + 1 :]
     wiring = ["ledger", "provider", "deploy", "workspace", "stackfile", "cli", "local", "rollout.change"]
-    wiring += ["stores", "references"]
+    wiring += ["stores", "boto", "boto_errors", "references"]
     banned = [module_of(each) for each in later] + [f"lockstep.{each}" for each in wiring] + ["infra"]
     for path in files(stage):
         inside = str(path.relative_to(SOURCE / "lockstep"))
@@ -150,6 +150,11 @@ def test_no_file_in_the_package_declares_infrastructure() -> None:
 def test_only_the_gate_talks_to_opa() -> None:
     paths = [path for path in SOURCE.rglob("*.py") if path.parent.name != "gate"]
     assert offenders(paths, "opa_client") == []
+
+
+def test_only_the_release_store_s_client_knows_botocore() -> None:
+    users = {line.partition(":")[0] for line in offenders([*SOURCE.rglob("*.py")], "boto3", "botocore")}
+    assert users == {"src/lockstep/boto.py", "src/lockstep/boto_errors.py"}
 
 
 def test_nothing_is_unpickled() -> None:

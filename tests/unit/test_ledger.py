@@ -299,3 +299,28 @@ def test_the_commit_and_whether_the_checkout_has_changes(tmp_path: Path) -> None
     assert state["dirty"] is False
     (tmp_path / "new").write_text(json.dumps({}))
     assert git_state(str(tmp_path)) == {**state, "dirty": True}
+
+
+# --- a crash in the middle
+
+
+def test_a_step_that_a_power_cut_broke_off_is_allowed_again(stage: Scene) -> None:
+    """Nothing answers then. Were that "not ready", the step would be denied for ever, and with it the start
+    of the services."""
+    stage.make(stage.table())
+    stage.make(stage.table(stage.cell(stage.better)))
+    step = stage.table(stage.cell(stage.better, 5))
+    assert stage.ledger().record_intent(step) is not None
+    stage.stack.routes = dict.fromkeys(stage.stack.routes)
+    assert stage.ledger().record_intent(step) is not None
+    assert stage.kinds()[-3:] == ["intent", "outcome:interrupted", "intent"]
+    assert stage.records()[-2]["ready"]["digits"]["local-a"] == {"blue": True, "green": True}
+
+
+def test_a_candidate_that_never_was_ready_does_not_become_so_by_a_crash(stage: Scene) -> None:
+    stage.make(stage.table())
+    assert stage.ledger().record_intent(stage.table(stage.cell(stage.better))) is not None
+    stage.stack.routes = {A: stage.cell(stage.better)}
+    stage.stack.silent = True
+    stage.ledger().close_interrupted()
+    assert stage.records()[-1]["ready"]["digits"]["local-a"] == {"blue": True, "green": False}

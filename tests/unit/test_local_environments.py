@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import hashlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -55,6 +56,30 @@ def test_an_environment_holds_what_the_lock_says_and_its_marker(tmp_path: Path) 
     assert marker == {"digest": "sha256:" + hashlib.sha256(LOCK).hexdigest()}
     assert whole(tmp_path) == [python.parents[1]]
     assert list(python.parents[1].rglob("six*.pyc"))
+
+
+def test_a_changed_environment_is_seen_though_its_times_are_the_same_and_made_again(tmp_path: Path) -> None:
+    folder = ensure(LOCK, tmp_path).parents[1]
+    assert environments.changed_files(folder) == []
+    module = next(folder.rglob("six.py"))
+    status, before = module.stat(), module.read_bytes()
+    module.unlink()
+    module.write_bytes(before[:-1] + b"#")
+    os.utime(module, ns=(status.st_atime_ns, status.st_mtime_ns))
+    (folder / "more").write_text("")
+    assert environments.changed_files(folder) == sorted([str(module.relative_to(folder)), "more"])
+    said: list[str] = []
+    ensure(LOCK, tmp_path, said)
+    assert len(said) == 1
+    assert module.read_bytes() == before
+    assert environments.changed_files(folder) == []
+
+
+def test_a_link_made_elsewhere_is_no_change(tmp_path: Path) -> None:
+    """It moves the kernel's time of the last change; the digest says that all is well, and is kept."""
+    folder = ensure(LOCK, tmp_path).parents[1]
+    (tmp_path / "elsewhere.py").hardlink_to(next(folder.rglob("six.py")))
+    assert environments.changed_files(folder) == []
 
 
 def test_it_is_made_once(tmp_path: Path) -> None:

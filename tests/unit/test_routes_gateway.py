@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lockstep.errors import DeadlineExceeded, LockstepError, Unavailable
-from lockstep.local import admin, gateway, live
+from lockstep.local import admin, gateway, live, vouched
 from lockstep.local.httproute import http_route
 from lockstep.local.translate import translate
 
@@ -204,6 +204,36 @@ def test_a_gateway_that_does_not_run_forgets_a_route_in_its_files(tmp_path: Path
     assert gateway.read_routes(tmp_path) == {}
     assert "digits-local-a" not in (tmp_path / "rds" / "rds.json").read_text()
     gateway.forget_route(tmp_path, "digits-local-a")
+
+
+def test_a_gateway_starts_with_no_route_that_the_record_does_not_explain(tmp_path: Path) -> None:
+    """Edited while the gateway was down: its weights, a foreign place, or nonsense; only the vouched cell
+    comes back, built again from the cell, so that nothing smuggled into the file comes along."""
+    right: dict[str, Any] = {"blue": A, "green": None, "green_weight": 0}
+    gateway.render_gateway(tmp_path, name="local-a", port=1, admin_port=2)
+    for model, cell in (("digits", right), ("faces", {"blue": None, "green": A, "green_weight": 100})):
+        route = http_route(model, "local-a", cell, intent=3)
+        route["spec"]["rules"][0]["smuggled"] = True
+        path = tmp_path / "routes" / f"{model}-local-a.json"
+        gateway.write_atomic(path, json.dumps(route).encode())
+    (tmp_path / "routes" / "nonsense.json").write_text("[")
+    (tmp_path / "routes" / "other.json").write_text('{"metadata": {"labels": 1}}')
+    asked = []
+
+    def explained(place: tuple[str, str], cell: Any) -> bool:
+        asked.append(place)
+        return bool(cell == right)
+
+    found = vouched.vouched_routes(tmp_path, 1, explained)
+    assert found == {"digits-local-a": http_route("digits", "local-a", right, intent=3)}
+    assert sorted(asked) == [("digits", "local-a"), ("faces", "local-a")]
+    assert sorted(vouched.given_places(tmp_path)) == sorted(asked)
+
+
+def test_a_service_is_at_its_own_port_whatever_the_file_says(tmp_path: Path) -> None:
+    folder = tmp_path / "local-a"
+    ports = {"digits-local-a-blue": 7, "digits-local-b-blue": 8, "entry": 9, "gateway-local-a": 10}
+    assert vouched.known_backends(folder, ports) == {"digits-local-a-blue": ("127.0.0.1", 7)}
 
 
 def test_every_address_in_a_bootstrap_is_loopback(tmp_path: Path) -> None:

@@ -111,6 +111,11 @@ def test_a_number_of_a_million_digits_is_read_or_refused() -> None:
     assert instances(body)[0, 0, 0, 0] == pytest.approx(1 / 3)
 
 
+def test_more_lists_than_any_batch_has_are_not_even_read() -> None:
+    assert refused(b'{"instances": [[' + b"[]," * 70_000 + b"[]]]}") == "serving.bad_json"
+    assert refused(b'{"instances": [[' + b"[]," * 60_000 + b"[]]]}") == "serving.bad_instances"
+
+
 def test_too_many() -> None:
     assert len(instances(json.dumps({"instances": [EIGHT] * 4}).encode())) == 4
     assert refused(json.dumps({"instances": [EIGHT] * 5}).encode()) == "serving.too_many_instances"

@@ -139,6 +139,24 @@ def test_more_tiny_chunks_than_a_body_explains_are_cut_off() -> None:
     assert talk(start, b"1\r\nx\r\n" * (FEW_PIECES * 2)) == (400, "serving.bad_http")
 
 
+@pytest.mark.parametrize("first", [b"POST /nothing", b"GET /predict", b"PUT /release"])
+def test_who_was_answered_and_still_sends_is_cut_off(first: bytes) -> None:
+    """Otherwise a body that never ends would be read and dropped for ever."""
+
+    async def endless() -> bytes:
+        async with serving(Limits(drain_seconds=0.05)) as (port, _):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(first + b" HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n")
+            answer = await reader.readuntil(b"\r\n\r\n")
+            with pytest.raises(ConnectionError):
+                for _ in range(2000):
+                    writer.write(b"8000\r\n" + bytes(0x8000) + b"\r\n")
+                    await writer.drain()
+            return answer
+
+    assert asyncio.run(endless()).startswith(b"HTTP/1.1 40")
+
+
 def test_a_newcomer_is_let_in_and_who_waited_longest_goes() -> None:
     async def crowd() -> tuple[list[bytes], tuple[int, str]]:
         async with serving(Limits(connections=4)) as (port, state):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -14,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.errors import Unavailable
-from lockstep.toolchain import bin_folder, golang, receipt
+from lockstep.errors import IntegrityError, Unavailable
+from lockstep.toolchain import bin_folder, envoy, golang, known, receipt
 from lockstep.toolchain.versions import Download, GoRecipe, Program, Versions
 
 RELEASED = b"#!/bin/sh\necho released 1.2.3\n"
@@ -228,6 +229,62 @@ def test_hashing_finds_what_size_and_time_hide(pinned: Versions, tmp_path: Path)
     assert document is not None
     assert bin_folder.find(pinned, root) == made
     assert receipt.changed_files(made.parent, document, only={"bin/tiny"}) == ["bin/tiny"]
+    said: list[str] = []
+    assert bin_folder.ensure(pinned, root, said.append) == made
+    assert (made / "tiny").read_bytes() == RELEASED, "made again, though size and time were the same"
+    assert said[0] == "bin/tiny is not the file that was made here: making it again"
+
+
+def test_a_program_replaced_together_with_its_receipt_is_refused(pinned: Versions, tmp_path: Path) -> None:
+    """The checkout has its own note of what it used; both folders would have to be changed in step."""
+    root, note = tmp_path / "cache", tmp_path / "toolchain.json"
+    made = bin_folder.ensure(pinned, root, lambda line: None)
+    known.require(note, made.parent, anew=True)
+    known.require(note, made.parent, anew=False)
+    (made / "tiny").unlink()
+    (made / "tiny").write_bytes(b"#!/bin/sh\necho evil 1.2.3\n")
+    receipt.write(made.parent, sorted(made.iterdir()), {"origins": {"tiny": "elsewhere"}})
+    assert bin_folder.ensure(pinned, root, lambda line: None) == made, "it agrees with its receipt"
+    with pytest.raises(IntegrityError, match=r"tiny in .* not what this checkout used") as caught:
+        known.require(note, made.parent, anew=False)
+    assert caught.value.code == "toolchain.replaced"
+    assert str(note) in caught.value.remedy
+    note.unlink()
+    known.require(note, made.parent, anew=False)
+
+
+def test_the_installed_envoy_is_the_published_one_and_another_is_not(tmp_path: Path) -> None:
+    binary = envoy()
+    assert binary is not None
+    known.require_envoy(binary)
+    (tmp_path / "envoy").write_bytes(b"\x7fELF another")
+    with pytest.raises(IntegrityError) as caught:
+        known.require_envoy(tmp_path / "envoy")
+    assert caught.value.code == "toolchain.envoy_replaced"
+
+
+def test_a_build_killed_between_programs_goes_on_with_the_next(
+    pinned: Versions, server: Server, tmp_path: Path
+) -> None:
+    """Killed inside the second program: the first is kept, and only the second is made by the next one."""
+    first = pinned.programs[0]
+    slow = replace(first, name="late", key="late-1.2.3-key", download=None)
+    both = replace(pinned, programs=(first, slow))
+    root = tmp_path / "cache"
+    pid = os.fork()
+    if pid == 0:
+        with contextlib.suppress(BaseException):
+            bin_folder.ensure(both, root, lambda line: "late" in line and os.kill(os.getpid(), 9))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -9
+    kept = root / "programs" / first.key
+    assert (kept / "tiny").read_bytes() == RELEASED
+    inode, said = (kept / "tiny").stat().st_ino, list[str]()
+    made = bin_folder.ensure(both, root, said.append)
+    assert (made / "tiny").stat().st_ino == inode
+    assert (made / "late").read_bytes()[:4] == b"\x7fELF"
+    assert not any("tiny 1.2.3" in line for line in said), said
+    assert server.requests == 1
 
 
 def test_what_a_killed_one_left_is_no_hindrance(pinned: Versions, tmp_path: Path) -> None:

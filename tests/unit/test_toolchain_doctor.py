@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lockstep.cli.__main__ import run
-from lockstep.paths import cache
-from lockstep.toolchain import ensure, find
+from lockstep.paths import Paths, cache, here
+from lockstep.toolchain import ensure, find, machine
 from lockstep.toolchain.progress import step
+from tests.support.children import free_port
 
 PROGRAMS = {"pulumi", "opa", "versitygw"}
 
@@ -35,22 +39,85 @@ def test_all_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(part["remedy"] == "" for part in parts.values() if part["ok"])
 
 
-def test_what_is_missing_is_named_with_what_gets_it(
+def test_what_up_will_make_is_named_and_is_not_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setenv("GOPROXY", "off")
     assert find() is None
     code, parts = examine(capsys)
-    assert code == 2
-    missing = {name for name, part in parts.items() if not part["ok"] and part["needed"]}
-    assert missing >= PROGRAMS | {"language host"}
+    assert code == 0
+    later = {name for name, part in parts.items() if not part["ok"] and part["later"]}
+    assert later == PROGRAMS | {"language host"}
     assert all(part["remedy"] for part in parts.values() if not part["ok"])
     assert parts["go"]["needed"], "without programs, Go is what makes them"
-    assert run(["doctor"]) == 2
+    assert run(["doctor"]) == 0
     text = capsys.readouterr().out
-    assert "MISSING  pulumi" in text
-    assert text.splitlines()[-1].startswith("missing: pulumi")
+    assert "later    pulumi" in text
+    assert "makes what is not there yet: pulumi" in text.splitlines()[-1]
     assert list(tmp_path.iterdir()) == [], "looking makes nothing"
+
+
+def test_no_network_is_wrong_while_there_is_something_to_fetch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GOPROXY", f"http://me:secret@127.0.0.1:{free_port()}")
+    assert "network" not in examine(capsys)[1], "nothing is to be fetched"
+    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "empty"))
+    code, parts = examine(capsys)
+    assert code == 2
+    assert "does not answer" in parts["network"]["found"]
+    assert "secret" not in parts["network"]["found"]
+    assert "GOPROXY" in parts["network"]["remedy"]
+
+
+def test_a_port_that_is_taken_is_wrong(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    root = tmp_path / "c"
+    root.mkdir()
+    for name in ("Pulumi.yaml", "Pulumi.local.yaml.example"):
+        shutil.copy(here().root / name, root / name)
+    example = root / "Pulumi.local.yaml.example"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        example.write_text(example.read_text() + f"  lockstep:port: {port}\n")
+        part = machine.port(Paths(root, root / ".lockstep"))
+    assert part.wrong
+    assert f"{port} is in use by" in part.found and f"(pid {os.getpid()})" in part.found
+    assert "lockstep:port" in part.remedy and "Pulumi.local.yaml.example" in part.remedy
+    assert machine.port(Paths(root, root / ".lockstep")).ok, "free again"
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_to_is_wrong(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert machine.writable("state", tmp_path / "state").wrong
+
+
+def test_a_place_without_write_is_wrong_whoever_looks() -> None:
+    """/proc refuses everybody, root too."""
+    part = machine.writable("cache", Path("/proc/lockstep"))
+    assert part.wrong
+    assert "LOCKSTEP_CACHE" in part.remedy
+    assert machine.xattrs(Path("/proc/lockstep")).wrong
+
+
+def test_a_machine_without_loopback_is_wrong() -> None:
+    """As in a fresh network namespace, where no interface is up."""
+    code = "from lockstep.toolchain.machine import loopback as l; p = l(); print(p.wrong, p.remedy)"
+    said = subprocess.run(["unshare", "-rn", sys.executable, "-c", code], capture_output=True, text=True)
+    if "unshare" in said.stderr:
+        pytest.skip("this user may not make a network namespace")
+    assert said.stdout.startswith("True bring the loopback interface up"), said
+    assert machine.loopback().ok
+
+
+def test_a_umask_that_locks_its_owner_out_is_wrong() -> None:
+    before = os.umask(0o777)
+    try:
+        assert machine.umask().wrong
+    finally:
+        os.umask(before)
+    assert machine.umask().ok or before & 0o700
 
 
 @pytest.mark.parametrize(
@@ -74,6 +141,7 @@ def test_a_changed_byte_is_found_though_size_and_time_are_the_same(
     code, parts = examine(capsys)
     assert code == 2
     changed = {name for name, item in parts.items() if not item["ok"] and item["needed"]}
+    assert not any(item["later"] for item in parts.values())
     assert changed == {part}
     assert "changed since it was made" in parts[part]["found"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -164,6 +165,28 @@ def test_a_killed_set_up_holds_no_lock_and_is_finished_by_the_next(
     (tmp_path / "calls.slow").unlink()
     assert checkout.run("up")[0] == 5
     assert (checkout.root / ".venv" / "lockstep-ready").exists()
+
+
+def test_an_interrupted_set_up_ends_with_130_and_is_finished_by_the_next(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    """Ctrl-C reaches the whole group, as on a terminal."""
+    (tmp_path / "calls.slow").touch()
+    with subprocess.Popen(
+        [str(checkout.root / "lockstep"), "up"],
+        env=checkout.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr is not None
+        while "installing Python packages" not in process.stderr.readline():
+            pass
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+    assert not (checkout.root / ".venv" / "lockstep-ready").exists()
+    (tmp_path / "calls.slow").unlink()
+    assert checkout.run("up")[0] == 5
 
 
 def test_a_moved_checkout_gets_a_new_environment(checkout: Checkout, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ versions/<key>/<id>   the bytes of versions that something else was written over
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 LIST = "versions.json"
+_VERSION = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,1023}")
 OBJECTS = (HEAD_PREFIX, RECORD_PREFIX, TILE_PREFIX)
 MAX_LIST_BYTES = 512 * 1024 * 1024
 
@@ -96,6 +98,7 @@ def _copy(bucket: Bucket, folder: Path) -> int:
                 "is_latest": version.is_latest,
                 "delete_marker": version.delete_marker,
                 "size": version.size,
+                "written": to_text(version.written) if version.written else None,
                 "sha256": found.sha256 if found else None,
                 "mode": found.mode if found else None,
                 "retain_until": to_text(found.retain_until) if found and found.retain_until else None,
@@ -114,9 +117,34 @@ def _copy(bucket: Bucket, folder: Path) -> int:
 
 
 def _is_plain(key: str) -> bool:
-    """A key that may be a path below the export, and nothing else."""
+    """A key that may be a path below the export, and nothing else (a list spoils unprintable characters)."""
     parts = key.split("/")
-    return key.startswith(OBJECTS) and not any(part in ("", ".", "..") or "\\" in part for part in parts)
+    odd = any(part in ("", ".", "..") or "\\" in part for part in parts)
+    return key.startswith(OBJECTS) and key.isascii() and key.isprintable() and not odd
+
+
+def _item(value: Any) -> dict[str, Any]:
+    """One entry of the version list, right in every field that is believed. Raises ValueError, KeyError."""
+    for name, kind in {"key": str, "version_id": str, "is_latest": bool, "delete_marker": bool}.items():
+        if not isinstance(value[name], kind):
+            raise ValueError(f"{name} is {value[name]!r}")
+    if not _VERSION.fullmatch(value["version_id"]):
+        raise ValueError(f"version_id is {value['version_id']!r}")
+    for name in ("sha256", "mode", "retain_until", "written"):
+        if not isinstance(value.get(name), str | None):
+            raise ValueError(f"{name} is {value[name]!r}")
+    for name in ("retain_until", "written"):
+        if value.get(name) is not None:
+            from_text(value[name])
+    return dict(value)
+
+
+def _contradicts(what: str) -> IntegrityError:
+    return IntegrityError(
+        f"the version list of this export contradicts itself: {what}",
+        code="audit.version_list",
+        remedy="make the export again; `./lockstep audit verify` looks at the bucket itself",
+    )
 
 
 class ExportFolder:
@@ -125,17 +153,25 @@ class ExportFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._listed: dict[str, list[dict[str, Any]]] = {}
+        path = folder / LIST
         try:
-            with (folder / LIST).open("rb") as file:
-                value = parse(file.read(MAX_LIST_BYTES))
-            for item in value["versions"]:
+            if path.stat().st_size > MAX_LIST_BYTES:
+                raise ValueError(f"larger than {MAX_LIST_BYTES} bytes")
+            with path.open("rb") as file:
+                listed = parse(file.read(MAX_LIST_BYTES))["versions"]
+            for item in map(_item, listed):
                 self._listed.setdefault(item["key"], []).append(item)
-        except (OSError, IntegrityError, KeyError, TypeError):
+        except (OSError, IntegrityError, KeyError, TypeError, ValueError) as error:
             raise UsageError(
-                f"{folder} is not an export of an audit log: {LIST} cannot be read",
+                f"{folder} is not an export of an audit log: {LIST} cannot be read: {error}",
                 code="audit.not_an_export",
                 remedy="make one with `./lockstep audit export DIR`",
             ) from None
+        for key, items in self._listed.items():
+            if sum(item["is_latest"] for item in items) != 1:
+                raise _contradicts(f"{key} has no one newest version")
+            if len({item["version_id"] for item in items}) != len(items):
+                raise _contradicts(f"{key} lists a version twice")
 
     @property
     def where(self) -> str:
@@ -159,10 +195,11 @@ class ExportFolder:
             items = self._listed.get(key, [{"version_id": "file", "is_latest": True, "delete_marker": False}])
             for item in items:
                 marker, latest = bool(item["delete_marker"]), bool(item["is_latest"])
+                # What the list names is there, with or without its file: a file taken away leaves a gap.
                 path = self._path(key, str(item["version_id"]), latest)
-                if marker or path.is_file():
-                    size = 0 if marker else path.stat().st_size
-                    found.append(Version(key, str(item["version_id"]), latest, marker, size))
+                size = path.stat().st_size if _is_plain(key) and path.is_file() and not marker else 0
+                written = from_text(item["written"]) if item.get("written") else None
+                found.append(Version(key, str(item["version_id"]), latest, marker, size, written))
         return found
 
     def _path(self, key: str, version_id: str, latest: bool) -> Path:
@@ -175,7 +212,7 @@ class ExportFolder:
 
     def get(self, key: str, version_id: str | None = None) -> bytes:
         path, _ = self._stored(key, version_id)
-        if path is None:
+        if path is None or not path.is_file():
             raise missing(key, self.where)
         with path.open("rb") as file:
             data = file.read(MAX_OBJECT_BYTES + 1)
@@ -185,7 +222,7 @@ class ExportFolder:
 
     def chunks(self, key: str, version_id: str | None = None) -> Iterator[bytes]:
         path, _ = self._stored(key, version_id)
-        if path is None:
+        if path is None or not path.is_file():
             raise missing(key, self.where)
         return pieces(path)
 
@@ -193,7 +230,7 @@ class ExportFolder:
         """The file of a version (None where the key shows nothing), and what the list says of it."""
         item = self._item(key, version_id)
         path = self._path(key, str(version_id), item is None or bool(item["is_latest"]))
-        if not _is_plain(key) or not path.is_file() or (item is not None and item["delete_marker"]):
+        if not _is_plain(key) or (item is None and not path.is_file()) or (item or {}).get("delete_marker"):
             return None, {}
         return path, item or {}
 
@@ -204,7 +241,7 @@ class ExportFolder:
         until = said.get("retain_until")
         return ObjectHead(
             version_id=str(said.get("version_id", "file")),
-            size=path.stat().st_size,
+            size=path.stat().st_size if path.is_file() else 0,
             sha256=said.get("sha256"),
             mode=said.get("mode"),
             retain_until=from_text(until) if isinstance(until, str) else None,

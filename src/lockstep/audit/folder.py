@@ -12,7 +12,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from lockstep.audit.bucket import (
@@ -60,6 +60,22 @@ def _json(raw: bytes | None) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
+def _hex(checksum: object) -> str | None:
+    """A stored checksum as hex; one that is no base64 says nothing."""
+    try:
+        return base64.b64decode(checksum, validate=True).hex() if isinstance(checksum, str) else None
+    except ValueError:
+        return None
+
+
+def _moment(text: object) -> datetime | None:
+    """A stored time; one that is none locks nothing."""
+    try:
+        return from_text(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
 class VersityFolder:
     """A bucket in versitygw's folders, without versitygw."""
 
@@ -93,9 +109,9 @@ class VersityFolder:
         return sorted(found)[:limit]
 
     def _version(self, key: str, path: Path, version_id: str, latest: bool) -> Version:
-        marker = _attribute(path, "delete-marker") is not None
-        size = 0 if marker else path.lstat().st_size
-        return Version(key, version_id, latest, marker, size)
+        marker, found = _attribute(path, "delete-marker") is not None, path.lstat()
+        written = datetime.fromtimestamp(found.st_mtime, UTC)
+        return Version(key, version_id, latest, marker, 0 if marker else found.st_size, written)
 
     def versions(
         self, prefix: str, start_after: str | None = None, limit: int | None = None
@@ -144,9 +160,9 @@ class VersityFolder:
         return ObjectHead(
             version_id=(_attribute(path, "version-id") or b"null").decode("ascii", "replace"),
             size=path.stat().st_size,
-            sha256=base64.b64decode(checksum).hex() if isinstance(checksum, str) else None,
+            sha256=_hex(checksum),
             mode=mode if isinstance(mode, str) else None,
-            retain_until=from_text(until) if isinstance(until, str) else None,
+            retain_until=_moment(until),
         )
 
     def put_new(self, key: str, data: bytes, retain_until: datetime) -> str:

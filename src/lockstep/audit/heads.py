@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lockstep.audit.bucket import Bucket, Version
-from lockstep.audit.layout import HEAD_PREFIX, MAX_SIZE, head_key, number_of
+from lockstep.audit.layout import HEAD_PREFIX, MAX_SIZE, head_key, number_of, record_key
 from lockstep.audit.merkle import Tiles
 from lockstep.audit.note import Head, NoteKey, open_note
 from lockstep.errors import IntegrityError
@@ -43,27 +43,44 @@ def newest_head(bucket: Bucket, keys: Sequence[NoteKey], origin: str, hint: int 
     Probes for existence in doubling steps, then lists what lies beyond: the probes (and the hint) only
     say where to begin, a gap in the heads cannot hide what comes after it.
     """
-    start = _probe(bucket, hint)
+    refused: dict[int, IntegrityError] = {}
+    for start in dict.fromkeys(
+        (_probe(bucket, hint), 0)
+    ):  # all of them, where nothing verifies from there on
+        listed = _listed(bucket, start)
+        for size in sorted(listed.keys() - refused.keys(), reverse=True):
+            head, problem = _signed(bucket, size, listed[size], keys, origin)
+            if head is not None:
+                sole_version(head_key(size), listed[size])
+                _require_none_destroyed(bucket, refused)
+                return head
+            if problem is not None:
+                refused[size] = problem
+    if refused:
+        raise refused[max(refused)]
+    return None
+
+
+def _require_none_destroyed(bucket: Bucket, refused: dict[int, IntegrityError]) -> None:
+    """Where the record that a head would cover is there, bytes that are no head destroyed one."""
+    for size, problem in sorted(refused.items()):
+        if bucket.head(record_key(size - 1)) is not None:
+            raise problem
+
+
+def _listed(bucket: Bucket, start: int) -> dict[int, list[Version]]:
+    """The versions of every head of this size and larger."""
     listed: dict[int, list[Version]] = {}
     after = head_key(start - 1) if start > 0 else None
     while page := bucket.versions(HEAD_PREFIX, after, PAGE_KEYS):
         for version in page:
             number = number_of(version.key)
-            if number is not None:
+            if number:
                 listed.setdefault(number, []).append(version)
         after = page[-1].key
         if len({version.key for version in page}) < PAGE_KEYS:
             break
-    refused: IntegrityError | None = None
-    for size in sorted(listed, reverse=True):
-        head, problem = _signed(bucket, size, listed[size], keys, origin)
-        if head is not None:
-            sole_version(head_key(size), listed[size])
-            return head
-        refused = refused or problem
-    if refused is not None:
-        raise refused
-    return None
+    return listed
 
 
 def _signed(
@@ -95,7 +112,7 @@ def require_continued(before: Head, head: Head, tiles: Tiles) -> None:
     Guards against a bucket that was put back to an older copy and against a second history under the same
     key. Raises IntegrityError `audit.cut_tail`, `audit.head_inconsistent`, `audit.tile_wrong`.
     """
-    remedy = f"run `./lockstep audit verify --head {before}`; docs/adr/0014 says how to give records up"
+    remedy = f"run `./lockstep audit verify --head {before}`; docs/adr/0014 says how to give them up"
     if head.size < before.size:
         raise IntegrityError(
             f"the log had {before.size} records when it was last seen and has {head.size} now: "

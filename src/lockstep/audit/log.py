@@ -6,7 +6,6 @@ each says so, so that a prefix of them that a dead writer left is completed, and
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -105,12 +104,20 @@ class Log(Reader):
         return records
 
     def _newest_readable(self) -> Record | None:
-        """The newest record that is one: garbage that a head covers has no time, verification names it."""
+        """The newest record that is one. Garbage that a head covers has no time; a void record speaks of it.
+
+        Raises IntegrityError for a record that is gone or was changed.
+        """
         for index in range(self._known()[0].size - 1, -1, -1):
             if self._own is not None and self._own.index == index:
                 return self._own
-            with contextlib.suppress(IntegrityError, NotCounted, Deleted):
+            try:
                 return self.read(index)
+            except (NotCounted, Deleted):
+                continue
+            except IntegrityError as error:
+                if error.code in ("audit.object_missing", "audit.changed_byte", "audit.tile_wrong"):
+                    raise
         return None
 
     def settle(self, *, now: datetime, retention: timedelta) -> Head:

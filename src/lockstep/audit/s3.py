@@ -14,7 +14,6 @@ from lockstep.audit.bucket import (
     KeyTaken,
     ObjectHead,
     Version,
-    from_text,
     missing,
     still_locked,
     too_large,
@@ -101,8 +100,10 @@ class S3Bucket:
                 if start_after is None or version.key > start_after:
                     found.setdefault((version.key, version.version_id), version)
             full = limit is not None and len({key for key, _ in found}) > limit
-            if following is None or following == markers or full:
+            if following is None or full:
                 break
+            if following[0] < markers[0] or following == markers:
+                raise s3xml.nonsense("a list of versions that goes in circles")
             markers = following
         # S3 gives markers apart from versions; the newest of a key comes first in both.
         ordered = sorted(found.values(), key=lambda version: (version.key, not version.is_latest))
@@ -117,8 +118,7 @@ class S3Bucket:
             raise missing(key, self.where)
         if answer.status != 200:
             raise self._refused(f"give {key}", answer)
-        length = answer.headers.get("content-length", "")
-        size = max(len(answer.body), int(length) if length.isdecimal() else 0)
+        size = max(len(answer.body), _length(answer))
         if size > MAX_OBJECT_BYTES:
             raise too_large(key, size)
         return answer.body
@@ -130,17 +130,16 @@ class S3Bucket:
             return None
         if answer.status != 200:
             raise self._refused(f"look at {key}", answer)
-        sha256 = answer.headers.get("x-amz-checksum-sha256")
         mode = answer.headers.get("x-amz-object-lock-mode")
         until = answer.headers.get("x-amz-object-lock-retain-until-date")
         if version_id is not None and mode is None:
             mode, until = self._retention(key, version_id)
         return ObjectHead(
             version_id=answer.headers.get("x-amz-version-id", "null"),
-            size=int(answer.headers.get("content-length", "0")),
-            sha256=base64.b64decode(sha256).hex() if sha256 else None,
+            size=_length(answer),
+            sha256=_hex(answer.headers.get("x-amz-checksum-sha256")),
             mode=mode,
-            retain_until=from_text(until) if until else None,
+            retain_until=s3xml.moment(until or ""),
         )
 
     def _retention(self, key: str, version_id: str) -> tuple[str | None, str | None]:
@@ -229,6 +228,20 @@ class S3Bucket:
             return self._ask("HEAD").status == 200
         except Unavailable:
             return False
+
+
+def _length(answer: Answer) -> int:
+    """The length that an answer declares; 0 where it declares none that could be."""
+    text = answer.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else 0
+
+
+def _hex(checksum: str | None) -> str | None:
+    """A checksum header as hex; one that is no base64 says nothing."""
+    try:
+        return base64.b64decode(checksum, validate=True).hex() if checksum else None
+    except ValueError:
+        return None
 
 
 def _seconds(moment: datetime) -> str:

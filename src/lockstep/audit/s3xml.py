@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from xml.parsers import expat
 
-from lockstep.audit.bucket import Version
+from lockstep.audit.bucket import Version, from_text
 from lockstep.errors import Unavailable
 
 Element = tuple[str, str, list["Element"]]  # name, text, children
 MAX_DEPTH = 8
 
 
-def _nonsense(why: str) -> Unavailable:
+def nonsense(why: str) -> Unavailable:
     return Unavailable(
         f"the audit bucket answered nonsense: {why}",
         code="audit.bucket_nonsense",
@@ -29,7 +30,7 @@ class _Reader:
 
     def start(self, _name: str, _attributes: dict[str, str]) -> None:
         if len(self.children) > MAX_DEPTH:
-            raise _nonsense("XML nested too deep")
+            raise nonsense("XML nested too deep")
         self.children.append([])
         self.texts.append([])
 
@@ -41,7 +42,7 @@ class _Reader:
         self.texts[-1].append(text)
 
     def refuse(self, *_: object) -> None:
-        raise _nonsense("XML with a document type")
+        raise nonsense("XML with a document type")
 
 
 def parse(data: bytes) -> Element:
@@ -56,7 +57,7 @@ def parse(data: bytes) -> Element:
     try:
         parser.Parse(data, True)
     except expat.ExpatError as error:
-        raise _nonsense(f"XML: {error}") from None
+        raise nonsense(f"XML: {error}") from None
     return reader.root[0]
 
 
@@ -69,7 +70,7 @@ def version_page(data: bytes) -> tuple[list[Version], tuple[str, str] | None]:
     """The versions on one page of ListObjectVersions, and the markers of the next page if there is one."""
     root = parse(data)
     if root[0] not in ("ListVersionsResult", "ListObjectVersionsResult"):
-        raise _nonsense(f"{root[0]} instead of a list of versions")
+        raise nonsense(f"{root[0]} instead of a list of versions")
     found = []
     for element in root[2]:
         if element[0] in ("Version", "DeleteMarker"):
@@ -80,11 +81,24 @@ def version_page(data: bytes) -> tuple[list[Version], tuple[str, str] | None]:
                     version_id=child(element, "VersionId") or "null",
                     is_latest=child(element, "IsLatest") == "true",
                     delete_marker=element[0] == "DeleteMarker",
-                    size=int(size) if size.isdecimal() else 0,
+                    size=_number(size),
+                    written=moment(child(element, "LastModified")),
                 )
             )
     more = child(root, "IsTruncated") == "true"
     return found, (child(root, "NextKeyMarker"), child(root, "NextVersionIdMarker")) if more else None
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else 0
+
+
+def moment(text: str) -> datetime | None:
+    """A time in an answer; None for "". Raises Unavailable `audit.bucket_nonsense`."""
+    try:
+        return from_text(text) if text else None
+    except ValueError:
+        raise nonsense(f"{text[:40]!r} instead of a time") from None
 
 
 def error_code(data: bytes) -> str:

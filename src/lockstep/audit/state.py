@@ -10,7 +10,7 @@ The rules, in the order in which an outcome applies them (design.md, "Slots and 
  5. promotion    begins with the intent that first gives a release that is not standing a share (`base` is
                  the cell before it); ends when that release is marked or its share is 0 again
  6. cell_intent  the newest intent that changed the cell; after an interruption the one whose `to` is live
- 7. ready        as the outcome measured it
+ 7. ready        as the outcome measured it; after an interruption silence keeps the last measure (ADR 19)
 
 An outcome carries all of these, so that a reader needs the newest outcome and what follows it, no more.
 """

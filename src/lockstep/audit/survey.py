@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lockstep.audit.bucket import COMPLIANCE, Bucket, Version
 from lockstep.audit.layout import (
@@ -19,6 +19,7 @@ from lockstep.audit.layout import (
     size_with,
     tile_key,
     tile_of,
+    tiles_of,
 )
 from lockstep.audit.note import Head, NoteKey, open_note
 from lockstep.audit.problem import Findings
@@ -89,6 +90,21 @@ class Survey:
         start = index % TILE_WIDTH * HASH_BYTES
         entry = self._tile[1][start : start + HASH_BYTES]
         return entry if len(entry) == HASH_BYTES else None
+
+    def report_short_locks(
+        self, times: Mapping[int, datetime], retention: timedelta, findings: Findings
+    ) -> None:
+        """Step (2): a record, and the head and the tile that were written with it, are held for `retention`
+        from the record's own time. times: index -> what the record says, where one verifies."""
+        for index, time in times.items():
+            size = index + 1
+            written = [record_key(index), head_key(size), *(tile_key(*tile) for tile in tiles_of(size))]
+            for key in written:
+                until = self.ends.get(key)
+                if until is not None and until < time + retention:
+                    message = f"the lock of {key} ends at {until:%Y-%m-%d %H:%M:%S} UTC, before the "
+                    message += f"{retention.days} days that the log promises: run `./lockstep audit renew`"
+                    findings.add("audit.lock_short", message, index=index, key=key)
 
     def report_unexpected(self, tiles: set[str] | None, findings: Findings) -> None:
         """Step (0): names that are none, and tiles that no log of this size has (None: it cannot be said)."""
@@ -177,4 +193,5 @@ def _report_heads(survey: Survey, refused: list[tuple[str, IntegrityError]], fin
         # Another key or origin refuses every head alike: say it once, about the newest.
         refused = refused[-1:]
     for key, error in refused:
-        findings.add(error.code, f"{key}: {error.message}", key=key)
+        code = "audit.head_missing" if error.code == "audit.object_missing" else error.code
+        findings.add(code, f"{key}: {error.message}", key=key)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from lockstep.audit import history
@@ -19,7 +19,7 @@ from lockstep.audit.batches import Batches, of_one_batch
 from lockstep.audit.beginning import Beginning, find_beginning, judge_pruning, note_beginning
 from lockstep.audit.bucket import Bucket, from_text
 from lockstep.audit.clock import Clock
-from lockstep.audit.layout import MAX_RECORD_BYTES, head_key, record_key, tile_of
+from lockstep.audit.layout import MAX_RECORD_BYTES, RECORD_PREFIX, head_key, number_of, record_key, tile_of
 from lockstep.audit.locks import judge_renewal, note_ends
 from lockstep.audit.note import Head, NoteKey
 from lockstep.audit.problem import Findings, Report
@@ -43,18 +43,21 @@ def verify(
     kept: Sequence[Head] = (),
     history_dir: Path | None = None,
     now: datetime,
+    retention: timedelta | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Verify a whole log and say everything that is wrong with it, each problem naming its object.
 
     head: one kept elsewhere, which the log must contain; kept: more of them, which this machine kept;
     history_dir: Pulumi's history files to compare with what the records list; now: for locks that have
-    ended; progress: called with (done, of).
+    ended; retention: for how long the reader's own config promises to hold each record; progress: called
+    with (done, of).
     Raises Unavailable when the bucket cannot be read; what is wrong in it is never raised but reported.
 
     (0) list every version of every key; a key must be the one name of a record, head or tile
     (1) one version and no delete marker for each key
-    (2) each version is locked in COMPLIANCE mode (what a dead writer left beyond the head is not yet)
+    (2) each version is locked in COMPLIANCE mode (what a dead writer left beyond the head is not yet), the
+        log's own for as long as the log promises
     (3) each head has a good signature of a log key, the right origin, and the size of its name
     (4) each record up to the newest head is there, and its bytes give the root of every head; those that a
         `pruned` record says were deleted may be gone, their tiles may not
@@ -81,6 +84,8 @@ def verify(
     walk.beyond()  # (7)
     for one in given:
         walk.compare(one)  # (8)
+    if retention is not None:
+        survey.report_short_locks(walk.times, retention, findings)
     survey.report_unexpected(walk.tiles_seen, findings)
     if history_dir is not None:
         _compare_history(walk.story, history_dir, findings)  # (10)
@@ -127,6 +132,7 @@ class _Walk:
         self._clock = Clock(findings)
         self.story = Story(findings, beginning.size)
         self._uncounted = Uncounted(findings, self.story.excuse)
+        self.times: dict[int, datetime] = {}
         self.tiles_seen: set[str] | None = set()
         self.renewed: Renewed | None = None
         self.newest_time: datetime | None = None
@@ -203,7 +209,7 @@ class _Walk:
             self._uncounted.judge(record)
             judge_pruning(record, self._roots, self._findings)
             self.renewed = renewed_of(record) or self.renewed
-            self.newest_time = from_text(record.time)
+            self.times[index] = self.newest_time = from_text(record.time)
 
     def _close(self) -> None:
         """What only the whole log can tell: what no void names, and heads that no batch explains."""
@@ -223,7 +229,7 @@ class _Walk:
                 return _Object(*digests(self._bucket.chunks(key, version.version_id)), None)
             data = self._bucket.get(key, version.version_id)
         except IntegrityError as error:
-            self._findings.add(error.code, error.message, key=key)
+            self._cannot_read(key, error)
             return None
         return _Object(*digests([data]), data)
 
@@ -243,8 +249,13 @@ class _Walk:
         try:
             return self._bucket.get(key, version.version_id)
         except IntegrityError as error:
-            self._findings.add(error.code, error.message, key=key)
+            self._cannot_read(key, error)
             return None
+
+    def _cannot_read(self, key: str, error: IntegrityError) -> None:
+        gone = error.code == "audit.object_missing" and key.startswith(RECORD_PREFIX)
+        code = "audit.record_missing" if gone else error.code
+        self._findings.add(code, error.message, index=number_of(key), key=key)
 
     def _grow(self, leaf_hash: bytes, index: int) -> None:
         """Step (6) and the heads of step (4); nothing once a leaf is unknown: no later root can be known."""

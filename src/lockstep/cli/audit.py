@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -30,6 +30,7 @@ from lockstep.errors import Unavailable, UsageError
 from lockstep.evidence.keys import LOCAL, Trust, load_trust
 from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths, origin_of
+from lockstep.workspace import Workspace
 
 SHOWN_PROBLEMS = 20
 QUIET_S = 2.0
@@ -121,6 +122,7 @@ def verify_command(
         kept=_kept(folder, stack, paths, trusted),
         history_dir=_history_dir(history_text, stack, paths),
         now=datetime.now(UTC),
+        retention=_promised(stack, paths) if folder is None else None,
         progress=_progress(),
     )
     report = replace(report, notes=(*report.notes, *trusted.notes))
@@ -168,6 +170,12 @@ def _kept(folder: Path | None, stack: str, paths: Paths, trusted: _Trusted) -> t
         return kept_heads(paths, stack, trusted.origin)
     path = folder / "checkpoint"
     return (read_head(str(path), trusted.log_keys, trusted.origin),) if path.exists() else ()
+
+
+def _promised(stack: str, paths: Paths) -> timedelta | None:
+    """For how long this checkout's stack file promises to hold a record; None without such a file."""
+    file = Workspace(paths, stack).file
+    return timedelta(days=file.settings().retention_days) if file.path.is_file() else None
 
 
 def _live_problems(stack: str, paths: Paths) -> tuple[Problem, ...]:

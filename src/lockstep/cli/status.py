@@ -68,18 +68,6 @@ def status(context: Context) -> dict[str, Any]:
     }
 
 
-def _locks(context: Context) -> dict[str, Any] | None:
-    """When the first lock of the log ends, and whether that is soon; None without one."""
-    from lockstep.audit.locks import ends_soon, first_end
-
-    audit = context.ledger.audit()
-    end = None if audit is None else first_end(audit.bucket)
-    if end is None:
-        return None
-    soon = ends_soon(end, datetime.now(UTC), timedelta(days=context.settings.retention_days))
-    return {"first_end": end.strftime("%Y-%m-%dT%H:%M:%SZ"), "soon": soon}
-
-
 def _drift(context: Context, recorded: Table) -> Iterator[Drift]:
     """What is otherwise on this machine than Lockstep left it."""
     from lockstep.evidence.local_keys import trusts_own_keys
@@ -117,6 +105,18 @@ def policies(context: Context) -> dict[str, Any]:
         judged = decision.get("revision")
     checkout = Policies.read(context.workspace.paths.policies).revision
     return {"checkout": checkout, "judged": judged, "same": judged in (None, checkout)}
+
+
+def _locks(context: Context) -> dict[str, Any] | None:
+    """When the first lock of the log ends, and whether that is soon; None without one."""
+    from lockstep.audit.locks import ends_soon, first_end
+
+    audit = context.ledger.audit()
+    end = None if audit is None else first_end(audit.bucket)
+    if end is None:
+        return None
+    soon = ends_soon(end, datetime.now(UTC), timedelta(days=context.settings.retention_days))
+    return {"first_end": end.strftime("%Y-%m-%dT%H:%M:%SZ"), "soon": soon}
 
 
 def _region(
@@ -187,9 +187,6 @@ def _text(document: dict[str, Any]) -> str:
         lines.append(f"OPEN INTENT: record {document['open_intent']} has no outcome; run `./lockstep up`")
     if document["odd"]:
         lines.append(f"! {document['odd']}: run `./lockstep up`")
-    if document["locks"] and document["locks"]["soon"]:
-        end = document["locks"]["first_end"]
-        lines.append(f"! the first lock of the log ends at {end}: run `./lockstep audit renew`")
     told = document["policies"]
     if not told["same"]:
         lines.append(
@@ -198,6 +195,9 @@ def _text(document: dict[str, Any]) -> str:
     for drift in document["drift"]:
         kind = "" if drift["live"] else " (file only)"
         lines.append(f"! drift{kind}: {drift['message']}: run `./lockstep up`")
+    if document["locks"] and document["locks"]["soon"]:
+        end = document["locks"]["first_end"]
+        lines.append(f"! the first lock of the log ends at {end}: run `./lockstep audit renew`")
     for barred in document["barred"]:
         lines.append(f"barred after a rollback: {short(barred)}")
     for entry in document["regions"]:

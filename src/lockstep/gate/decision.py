@@ -4,6 +4,7 @@
 (1) each of them has its type; `allow` is the exact boolean, never a truthy value
 (2) the revision is that of the bundle that was asked
 (3) allowed means no violation, denied means at least one; a contradiction is no answer
+(4) allowed, and cells change: every rule looked at that many; what saw nothing cannot consent
 Whatever fails here raises: no answer is never an allowance.
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 from lockstep import canonical
 from lockstep.errors import Denied, Violation
 from lockstep.gate.opa import Opa
-from lockstep.gate.transport import unavailable
+from lockstep.gate.transport import refuse_too_large, unavailable
 
 _PARTS = {"allow", "violations", "looked", "revision"}
 _VIOLATION = ("code", "message", "remedy", "cell")
@@ -69,6 +70,7 @@ class Decision:
 
 def decide(question: dict[str, Any], *, opa: Opa) -> Decision:
     """Put the question to `data.lockstep.decision`. Raises Unavailable `gate.opa_*` for no answer."""
+    refuse_too_large(question)
     digest = canonical.digest_of(question)
     answer = opa.query(question, "decision")
     return _read(answer, question, digest)
@@ -91,6 +93,9 @@ def _read(answer: Any, question: dict[str, Any], digest: str) -> Decision:
         raise unavailable(
             "nonsense", "OPA's answer contradicts itself: its verdict does not match its reasons"
         )
+    changed = sum(cell["from"] != cell["to"] for cell in question["cells"])
+    if allow and changed and min(looked.values(), default=0) < changed:  # (4)
+        raise unavailable("blind", f"OPA allows what not all of its rules looked at: {changed} cells change")
     return Decision(allow, violations, revision, digest, looked, _evidence(question), answer)
 
 

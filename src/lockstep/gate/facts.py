@@ -7,14 +7,15 @@ for "none" (no cell, no answer from a gateway, nothing standing): the schema say
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from lockstep.canonical import parse
 from lockstep.errors import IntegrityError
 from lockstep.gate.release_facts import release_facts
-from lockstep.gate.schema import problems
+from lockstep.gate.schema import compiled
 from lockstep.table import SLOTS, Cell, Table, at, cells, release_in, slot_share
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Place: TypeAlias = tuple[str, str]
 VERSION = 1
+_SCHEMA = Path(__file__).parents[3] / "policies" / "schema" / "input.json"
 
 
 class Fields(Protocol):
@@ -127,8 +129,7 @@ def places(
 
 def checked(question: dict[str, Any]) -> dict[str, Any]:
     """The question, if it fits policies/schema/input.json. Raises IntegrityError `gate.facts`."""
-    path = Path(__file__).parents[3] / "policies" / "schema" / "input.json"
-    found = problems(question, parse(path.read_bytes()))
+    found = _problems_by(_SCHEMA.read_bytes())(question)
     if found:
         raise IntegrityError(
             f"the facts for the gate do not fit their schema: {'; '.join(found[:5])}",
@@ -136,6 +137,11 @@ def checked(question: dict[str, Any]) -> dict[str, Any]:
             remedy="nothing was changed; ./lockstep status shows what is live and what the record says",
         )
     return question
+
+
+@lru_cache(maxsize=1)
+def _problems_by(schema: bytes) -> Callable[[Any], list[str]]:
+    return compiled(parse(schema))
 
 
 def _place(

@@ -6,6 +6,8 @@ test         all tests pass
 coverage     every line is run by a test
 annotations  each rule says its title, description, code, severity, remediation, review date and controls;
              its code is the name of its package; it has a test; expected.json lists it
+packages     nothing else is in the bundle: no `system.log`, with which it would edit OPA's decision logs, and
+             no second file of a package that decides who may ask or what is allowed
 """
 
 from __future__ import annotations
@@ -22,7 +24,14 @@ from typing import Any
 
 from lockstep.gate.bundle import EXPECTED, Policies
 
-RULES = ("lockstep", "rules")
+RULES = "lockstep.rules."
+TESTS = "lockstep_test."
+PLACES = {
+    "lockstep": "decision/decision.rego",
+    "lockstep.lib": "lib/lib.rego",
+    "system.authz": "system/authz.rego",
+}
+"""Package -> the one file that it may have. Rules and tests have places of their own."""
 TEXTS = ("code", "severity", "remediation", "review_date")
 _LIMIT_S = 120.0
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -56,6 +65,7 @@ def run(opa_binary: Path, policies_dir: Path) -> list[CheckResult]:
             _timed("test", opa("test", "--bundle", ".")),
             _timed("coverage", lambda: _coverage(*covered())),
             _timed("annotations", lambda: _annotations(opa_binary, policies, staged)),
+            _timed("packages", lambda: packages(policies)),
         ]
 
 
@@ -114,22 +124,44 @@ def _annotations(binary: Path, policies: Policies, staged: Path) -> tuple[bool, 
 
 
 def _faults(policies: Policies, described: dict[str, dict[str, Any]]) -> Iterator[str]:
-    prefix = ".".join(RULES) + "."
     codes = []
     for name, text in sorted(policies.files.items()):
-        package = re.search(r"^package (\S+)$", text.decode(), re.MULTILINE)
-        if package is None or not package[1].startswith(prefix):
+        package = _package(text)
+        if not package.startswith(RULES):
             continue
-        code = package[1].removeprefix(prefix)
+        code = package.removeprefix(RULES)
         codes.append(code)
         folder = code.replace(".", "_")
         if name != f"{folder}/{folder}.rego":
             yield f"{name}: the rule {code} belongs into {folder}/{folder}.rego"
         if f"{folder}/{folder}_test.rego" not in policies.tests:
             yield f"{name}: the rule has no test {folder}_test.rego"
-        yield from (f"{name}: {fault}" for fault in _incomplete(described.get(package[1], {}), code))
+        yield from (f"{name}: {fault}" for fault in _incomplete(described.get(package, {}), code))
     if sorted(codes) != policies.json(EXPECTED):
         yield f"{EXPECTED}: does not list exactly these rules, in order: {', '.join(sorted(codes))}"
+
+
+def packages(policies: Policies) -> tuple[bool, str]:
+    """Rules may be added; whatever else OPA gives a meaning to may not."""
+    found = [
+        f"{name}: the package {_package(text) or '(none)'} has no place in a bundle; "
+        f"a rule is {RULES}<area>.<name>"
+        for name, text in sorted(policies.files.items())
+        if name.endswith(".rego")
+        and not _package(text).startswith(RULES)
+        and PLACES.get(_package(text)) != name
+    ]
+    found += [
+        f"{name}: the package of a test is {TESTS}<name>, not {_package(text)}"
+        for name, text in sorted(policies.tests.items())
+        if not _package(text).startswith(TESTS)
+    ]
+    return not found, "\n".join(found)
+
+
+def _package(text: bytes) -> str:
+    found = re.search(r"^package (.*)$", text.decode(), re.MULTILINE)
+    return "" if found is None else found[1]
 
 
 def _incomplete(annotations: dict[str, Any], code: str) -> Iterator[str]:

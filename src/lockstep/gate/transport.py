@@ -8,14 +8,17 @@ waits anew for each byte.
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import queue
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -97,6 +100,42 @@ class Answer:
             raise unavailable("nonsense", f"OPA's answer is not JSON: {error.message}") from None
 
 
+class _Response(http.client.HTTPResponse):
+    """A response that is read until a point in time, whoever sends a byte now and then."""
+
+    def __init__(self, sock: socket.socket, *args: Any, until: float, **named: Any) -> None:
+        super().__init__(sock, *args, **named)
+        self.fp.close()
+        self.fp = io.BufferedReader(_Timely(sock, until))
+
+
+class _Timely(io.RawIOBase):
+    """Socket timeouts begin anew with each read; this one gives each read what is left of the whole."""
+
+    def __init__(self, sock: socket.socket, until: float) -> None:
+        self._sock, self._until = sock, until
+        self._raw = sock.makefile("rb", buffering=0)  # keeps the socket open until it is closed
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(_left(self._until))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def _left(until: float) -> float:
+    """Seconds until then. Raises TimeoutError when there are none."""
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
 class Session:
     """The part of a session that opa-python-client's queries use."""
 
@@ -109,16 +148,20 @@ class Session:
         parts = urlsplit(url)
         body = _encode(json)
         if len(body) > MAX_QUESTION_BYTES:
-            raise unavailable(
-                "too_large", f"the question has {len(body)} bytes, more than {MAX_QUESTION_BYTES}"
-            )
-        return _within(timeout, lambda until: self._ask(f"{parts.path}?{parts.query}", body, until))
+            raise _too_large()
+        until = time.monotonic() + timeout
+
+        def ask() -> Answer:
+            return self._ask(f"{parts.path}?{parts.query}", body, until)
+
+        return _within(timeout, ask) if self._address.scheme == "https" else ask()
 
     def close(self) -> None:
         """Each question has a connection of its own, closed when it is answered."""
 
     def _ask(self, target: str, body: bytes, until: float) -> Answer:
         connection = self._address.connection(max(until - time.monotonic(), 0.001))
+        connection.response_class = partial(_Response, until=until)  # type: ignore[assignment]
         headers = {**self._headers, "Content-Type": "application/json", "Accept-Encoding": "identity"}
         try:
             connection.request("POST", target, body, headers)
@@ -151,20 +194,48 @@ def _encode(value: Any) -> bytes:
     return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
 
 
+def refuse_too_large(question: Any) -> None:
+    """Raises Unavailable `gate.opa_too_large` for a question far too large, before anything is made of it.
+
+    What is counted here is never more than the bytes it would have, so nothing that fits is refused; what
+    passes makes a body of a few times MAX_QUESTION_BYTES at most, whose length `Session.post` looks at.
+    """
+    left = MAX_QUESTION_BYTES
+    todo: list[Iterator[Any]] = [iter((question,))]
+    while todo:
+        for value in todo[-1]:
+            if isinstance(value, dict):
+                left -= 4 * len(value)  # quotes, colon, comma
+                todo.append(chain(value, value.values()))
+                break
+            if isinstance(value, list):
+                left -= len(value)
+                todo.append(iter(value))
+                break
+            left -= len(value) if isinstance(value, str) else 1
+            if left < 0:
+                raise _too_large()
+        else:
+            todo.pop()
+
+
+def _too_large() -> Unavailable:
+    return unavailable("too_large", f"the question has more than {MAX_QUESTION_BYTES} bytes")
+
+
 _Outcome: TypeAlias = "queue.SimpleQueue[Answer | LockstepError]"
 
 
-def _within(seconds: float, ask: Any) -> Answer:
-    """Run `ask(until)` with a deadline that holds even against a peer that sends a byte now and then.
+def _within(seconds: float, ask: Callable[[], Answer]) -> Answer:
+    """Run `ask` with a deadline that holds even while a name is looked up, which no socket timeout ends.
 
-    Socket timeouts begin anew with each byte; so the question runs in a thread that is left behind.
-    It ends by itself: the amount it reads is bounded, and a private OPA is killed soon after.
+    So it runs in a thread, which may be left behind: it ends by itself, because reading has a deadline.
     """
     outcome: _Outcome = queue.SimpleQueue()
 
     def run() -> None:
         try:
-            outcome.put(ask(time.monotonic() + seconds))
+            outcome.put(ask())
         except LockstepError as error:
             outcome.put(error)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lockstep.errors import Denied, IntegrityError, LockstepError, Unavailable, Violation
 from lockstep.gate.judge import Observed, Place, Plan, live_table
 from lockstep.ledger.circumstances import claimed_actor, git_state
+from lockstep.ledger.measured import all_ready, answered, readiness
 from lockstep.ledger.reader import Reader, waits
 from lockstep.table import SLOTS, Cell, Table, cells, is_withdrawn, release_in, releases, slot_share
 
@@ -170,7 +171,7 @@ class Ledger(Reader):
         until = time.monotonic() + LOOK_AGAIN_S
         while True:
             observed = self.stack.observe()
-            live = _answered(observed, target)
+            live = answered(observed, target)
             ready = live == target and all_ready(target, observed)
             if ready or time.monotonic() > until:
                 return observed, live
@@ -194,7 +195,7 @@ class Ledger(Reader):
             state,
             intent,
             live=live,
-            ready=_ready(live, observed),
+            ready=readiness(live, observed, state if result == "interrupted" else None),
             result=result,
             reason=reason,
             **self.circumstances(),
@@ -273,35 +274,3 @@ def destroy_not_allowed(stack: str) -> Violation:
         f"the stack {stack} does not allow destroy",
         "set lockstep:allow_destroy to true, run `./lockstep up`, then destroy",
     )
-
-
-def _answered(observed: Observed, target: Table) -> Table:
-    """The live table as the gateways answer it: nothing is assumed for one that does not."""
-    live: Table = {}
-    for model, region, _ in cells(target):
-        cell = observed.live.get((model, region))
-        if cell is not None:
-            live.setdefault(model, {})[region] = cell
-    return live
-
-
-def all_ready(table: Table, observed: Observed) -> bool:
-    """Whether every slot that names a release is answered for by that release."""
-    ready = _ready(table, observed)
-    return all(
-        ready[model][region][slot]
-        for model, region, cell in cells(table)
-        for slot in SLOTS
-        if release_in(cell, slot) is not None
-    )
-
-
-def _ready(table: Table, observed: Observed) -> dict[str, dict[str, dict[str, bool]]]:
-    """For each slot: whether its service says that it serves the release that the table names."""
-    ready: dict[str, dict[str, dict[str, bool]]] = {}
-    for model, region, cell in cells(table):
-        serving = observed.serving.get((model, region), {})
-        ready.setdefault(model, {})[region] = {
-            slot: cell.get(slot) is not None and serving.get(slot) == cell[slot] for slot in ("blue", "green")
-        }
-    return ready

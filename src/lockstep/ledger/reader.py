@@ -171,18 +171,17 @@ class Reader:
 
     @contextmanager
     def _opa(self) -> Iterator[Opa]:
+        from lockstep.evidence.signer import LOCAL
         from lockstep.gate.bundle import Policies
         from lockstep.gate.opa import Opa, private_opa
         from lockstep.gate.transport import unavailable
 
         if self.opa_url:
             opa = Opa(self.opa_url, os.environ.get("LOCKSTEP_OPA_TOKEN", ""))
-            ours = Policies.read(self.stack.paths.policies).revision
-            if opa.revision.startswith("checkout:") and opa.revision != ours:
-                raise unavailable(
-                    "wrong_bundle", f"that OPA says it has {opa.revision}; this checkout is {ours}"
-                )
-            yield opa
+            has, ours = opa.revision, Policies.read(self.stack.paths.policies).revision
+            if has != ours and (self.environment == LOCAL or has.startswith("checkout:")):
+                raise unavailable("wrong_bundle", f"that OPA says it has {has[:80]}; this checkout is {ours}")
+            yield replace(opa, known_revision=has)  # what was looked at is what must answer
             return
         binary = self.stack.toolchain.opa
         with private_opa(self.stack.paths.policies, self.environment, binary, GATE_DEADLINE_S) as opa:

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from lockstep.errors import IntegrityError, LockstepError, Unavailable
 from lockstep.local import procfs, programs
 from lockstep.local.admin import Address, is_ready, read_clusters
-from lockstep.local.gateway import entry_files, gateway_files, known_backends
+from lockstep.local.gateway import entry_files, gateway_files
 from lockstep.local.inforce import entry_strays, gateway_strays
 from lockstep.local.live import Live, read_gateways, read_live
 from lockstep.local.ports import ENTRY, holder
 from lockstep.local.supervisor import runs_as
 from lockstep.local.supervisord import Program
+from lockstep.local.vouched import known_backends
 from lockstep.table import SLOTS, Slot, Table, cells, release_in
 
 if TYPE_CHECKING:

@@ -21,14 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.canonical import canonical, parse
-from lockstep.errors import IntegrityError, LockstepError, Unavailable, UsageError
+from lockstep.errors import LockstepError
 from lockstep.files import write_atomic
 from lockstep.local import entrypoint, envoy, inforce, live
 from lockstep.local.admin import rejections
-from lockstep.local.httproute import http_route, intent_of, route_cell, route_name
 from lockstep.local.translate import ROUTE_TYPE, discovery, translate
 from lockstep.lock import locked
-from lockstep.table import SLOTS, Cell
 
 Json = dict[str, Any]
 Backends = dict[str, tuple[str, int]]
@@ -91,68 +89,6 @@ def read_backends(folder: Path) -> Backends:
     except FileNotFoundError:
         return {}
     return {name: (str(host), int(port)) for name, (host, port) in known.items()}
-
-
-def given_places(folder: Path) -> list[tuple[str, str]]:
-    """Model and region of each route that a gateway was given; a file that is none of ours gives none."""
-    found = []
-    for route in _readable_routes(folder):
-        place = _place_of(route)
-        if place is not None:
-            found.append(place)
-    return found
-
-
-def known_backends(folder: Path, ports: Mapping[str, int]) -> Backends:
-    """The gateway's services, each at its own port, whatever the file says of their addresses.
-
-    A file that cannot be read, or that lacks a service, is made good from the ports that were given out.
-    """
-    slots = tuple(f"-{folder.name}-{slot}" for slot in SLOTS)
-    return {name: (envoy.LOOPBACK, port) for name, port in ports.items() if name.endswith(slots)}
-
-
-def vouched_routes(
-    folder: Path, admin_port: int, vouched: Callable[[tuple[str, str], Cell], bool]
-) -> dict[str, Json]:
-    """The routes that a gateway may start or go on with: those in force, else those in its files, and of
-    both only what the record explains. An edited file gets no traffic by our hand.
-
-    Each is built again from its cell, so that nothing else in a file counts.
-    """
-    try:
-        in_force = list(live.read_live(admin_port).as_routes().values())
-    except Unavailable:
-        in_force = []
-    chosen: dict[str, Json] = {}
-    for route in [*in_force, *_readable_routes(folder)]:
-        place = _place_of(route)
-        if place is None or route_name(*place) in chosen:
-            continue
-        cell = route_cell(route)
-        if vouched(place, cell):
-            chosen[route_name(*place)] = http_route(*place, cell, intent=intent_of(route))
-    return chosen
-
-
-def _readable_routes(folder: Path) -> list[Json]:
-    found = []
-    for path in sorted((folder / "routes").glob("*.json")):
-        try:
-            found.append(parse(path.read_bytes()))
-        except (OSError, IntegrityError):
-            continue
-    return found
-
-
-def _place_of(route: Json) -> tuple[str, str] | None:
-    try:
-        labels = route["metadata"]["labels"]
-        place = (str(labels["lockstep.dev/model"]), str(labels["lockstep.dev/region"]))
-        http_route(*place, route_cell(route), intent=intent_of(route))
-    except (KeyError, TypeError, AttributeError, ValueError, UsageError):
-        return None
-    return place
 
 
 def set_backend(

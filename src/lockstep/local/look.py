@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep.errors import Unavailable
-from lockstep.local.gateway import given_places, read_backends
+from lockstep.local.gateway import read_backends
 from lockstep.local.live import read_live
 from lockstep.local.probe import get
+from lockstep.local.vouched import given_places
 from lockstep.table import SLOTS, Cell, Slot
 
 if TYPE_CHECKING:

@@ -101,10 +101,11 @@ class LocalStack:
     def start_gateway(
         self, region: str, *, near: int, vouched: Callable[[Place, Cell], bool] = lambda place, cell: True
     ) -> None:
-        """The region's Envoy, with those of its routes that `vouched` knows; see gateway.vouched_routes."""
+        """The region's Envoy, with those of its routes that `vouched` knows; see vouched.vouched_routes."""
         from lockstep.local.admin import is_ready, rejections
-        from lockstep.local.gateway import known_backends, render_gateway, vouched_routes
+        from lockstep.local.gateway import render_gateway
         from lockstep.local.live import wait_clusters
+        from lockstep.local.vouched import known_backends, vouched_routes
 
         name, folder = gateway_name(region), self.gateway_folder(region)
         port, admin = self.ports.assign(name, near=near), self.ports.assign(admin_of(name), near=near)

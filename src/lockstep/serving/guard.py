@@ -230,7 +230,7 @@ class Reply:
             (b"content-length", str(len(body)).encode()),
             *self._who,
         ]
-        if refused.status in (400, 408, 413, 415):  # the rest of the body may still be on the line
+        if refused.status in (408, 413, 415):  # the rest of the body may still be on the line
             headers.append((b"connection", b"close"))
         await self._send({"type": "http.response.start", "status": refused.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})

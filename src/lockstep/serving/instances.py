@@ -34,7 +34,12 @@ def parse(
     Raises Refused (400): `serving.bad_json`, `serving.bad_instances`, `serving.too_many_instances`.
     """
     if body.count(b"[") + body.count(b"{") > limits.json_lists:
-        raise _bad(f"the body has over {limits.json_lists} lists")  # each takes 30 times its bytes once read
+        # Each takes 30 times its bytes once read.
+        raise Refused(
+            f"the body is not JSON, or has over {limits.json_lists} lists",
+            code="serving.bad_json",
+            status=400,
+        )
     try:
         document = json.loads(
             body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_duplicates

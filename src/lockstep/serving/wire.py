@@ -91,6 +91,8 @@ class Wire(H11Protocol):
     def on_response_complete(self) -> None:
         self._head_is_there()
         self.waiting_since = self.loop.time()
+        if self.conn.their_state is h11.SEND_BODY:  # answered already, so the rest of it is for nobody
+            self.transport.close()
         super().on_response_complete()
 
     def timeout_keep_alive_handler(self) -> None:

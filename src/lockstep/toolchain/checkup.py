@@ -40,6 +40,7 @@ def examine(paths: Paths) -> list[Part]:
         machine.umask(),
         machine.xattrs(paths.state),
         machine.sockets(),
+        machine.loopback(),
         machine.port(paths),
         machine.disk(paths.state, "state", DISK_TO_RUN),
         machine.disk(cache(), "cache", DISK_TO_RUN if built else DISK_TO_BUILD),

@@ -71,7 +71,7 @@ def xattrs(state: Path) -> Part:
 
 def sockets() -> Part:
     """supervisord is spoken to over a unix socket in /tmp, whatever TMPDIR says."""
-    from lockstep.local.supervisor import SOCKETS
+    from lockstep.local.daemon import SOCKETS
 
     remedy = f"make {SOCKETS} a folder that everybody can write to (mode 1777) and that holds unix sockets"
     try:
@@ -83,6 +83,17 @@ def sockets() -> Part:
     except OSError as error:
         return Part("sockets", False, f"no unix socket can be made in {SOCKETS}: {error.strerror}", remedy)
     return Part("sockets", True, f"unix sockets work in {SOCKETS}")
+
+
+def loopback() -> Part:
+    """Everything talks over 127.0.0.1; a container or namespace without `lo` has a network that is none."""
+    remedy = "bring the loopback interface up: ip link set lo up"
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=NETWORK_S).close()
+    except OSError as error:
+        return Part("loopback", False, f"127.0.0.1 does not answer itself: {error}", remedy)
+    return Part("loopback", True, "127.0.0.1 answers")
 
 
 def port(paths: Paths) -> Part:
