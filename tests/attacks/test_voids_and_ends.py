@@ -524,6 +524,14 @@ def test_a_head_dropped_outside_a_batch_is_found_inside_there_is_none(kept: Kept
         assert [(one.code, one.key) for one in report.problems] == [("audit.head_missing", head_key(size))]
 
 
+def test_a_head_after_a_batch_is_missed_even_where_the_next_record_cannot_be_read(kept: Kept) -> None:
+    kept.batch(4)
+    kept.note(2)
+    kept.bucket.overwrite(record_key(10), GARBAGE)
+    kept.bucket.remove(head_key(10))
+    assert set(codes(kept.verify())) == {"audit.changed_byte", "audit.head_missing"}
+
+
 @pytest.mark.parametrize("index", [6, 8, 9])
 def test_a_record_changed_or_dropped_inside_a_batch_is_named(kept: Kept, index: int) -> None:
     kept.batch(4)
@@ -566,8 +574,10 @@ def test_a_batch_that_claims_what_was_before_it(kept: Kept) -> None:
     """By the holder of the deployer's key: a span that would excuse heads it has no part in."""
     kept.append(draft("history", claimed=WHO, log={"batch": {"first": 2, "count": 10}}))
     assert codes(kept.verify()) == ["audit.batch_wrong"]
-    kept.bucket.remove(head_key(4))
-    assert set(codes(kept.verify())) == {"audit.batch_wrong", "audit.head_missing"}
+    for size in (4, 6):
+        bucket = kept.bucket.copy()
+        bucket.remove(head_key(size))
+        assert set(codes(kept.verify(bucket))) == {"audit.batch_wrong", "audit.head_missing"}
 
 
 @pytest.mark.parametrize("count", [0, MAX_BATCH + 1])
