@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -60,6 +61,9 @@ def peak_mib(place: Place, tmp_path: Path, size: int) -> float:
         text=True,
         check=False,
     )
+    for left in (place.root, tmp_path / "bundles"):
+        shutil.rmtree(left)
+    source.unlink()
     assert done.returncode == 0, done.stderr
     return int(done.stdout.split()[1]) / 1024
 
