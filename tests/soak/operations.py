@@ -37,9 +37,11 @@ class Operations:
         choices += ["promote", "promote", "up with a step"] if low else []
         choices += ["rollback", "rollback"] if any(shares.values()) else ["down"]
         operation = self.rng.choice([each for each in choices if each not in without])
-        if operation in ("promote", "up with a step"):
-            if self.better in self.status["barred"]:
-                self.checkout.run("retry", self.better, "--reason", "another round")
+        rises = operation in ("promote", "up with a step")
+        # A bar outlives a destroy: what lies in its slot could not be placed there again afterwards.
+        if self.better in self.status["barred"] and (rises or operation == "down"):
+            self.checkout.run("retry", self.better, "--reason", "another round")
+        if rises:
             return operation, self._rise(operation, shares, low)
         if operation == "up after a power cut":
             self.checkout.crash()
