@@ -37,6 +37,7 @@ class FakeStack:
     name: str = LOCAL
     routes: dict[Place, Cell | None] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
+    drifting: set[str] = field(default_factory=set)
     broken: bool = False
     looks: int = 0
 
@@ -58,6 +59,9 @@ class FakeStack:
 
     def alive(self) -> set[str]:
         return set(self.running)
+
+    def drifted(self, recorded: Table, **_: Any) -> set[str]:
+        return set(self.drifting)
 
     def set_route(self, model: str, region: str, cell: Cell, *, intent: int) -> None:
         if self.broken:

@@ -234,6 +234,19 @@ def test_an_update_that_would_touch_more_is_refused_with_the_list(setting: Setti
     assert setting.engine.ran == 0
 
 
+def test_mending_what_somebody_did_to_another_process_does_not_count(setting: Setting) -> None:
+    """A rollback must not wait until somebody has seen to an edited file."""
+    setting.scene.stack.running |= {"entry", "gateway-local-b"}
+    setting.scene.stack.drifting = {"entry"}
+    setting.engine.previewed = [ROUTE, Touch("update", "lockstep:index:EntryPoint", "entry")]
+    setting.apply(placed(setting))
+    setting.engine.previewed.append(Touch("update", "lockstep:index:Gateway", "gateway-local-b"))
+    with pytest.raises(LockstepError) as caught:
+        setting.apply(placed(setting))
+    assert "gateway-local-b" in caught.value.message
+    assert "entry" not in caught.value.message
+
+
 def test_restarts_of_what_is_declared_already_do_not_count(setting: Setting) -> None:
     setting.engine.previewed = [
         ROUTE,

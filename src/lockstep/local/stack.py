@@ -25,7 +25,7 @@ from lockstep.local.supervisor import Supervisor
 from lockstep.local.supervisord import Program
 from lockstep.lock import locked
 from lockstep.paths import Paths, cache
-from lockstep.table import Cell, Slot
+from lockstep.table import Cell, Slot, Table
 
 if TYPE_CHECKING:
     from lockstep.gate.judge import Observed, Place
@@ -260,6 +260,15 @@ class LocalStack:
     def alive(self) -> set[str]:
         """Names of the processes that run."""
         return {name for name, state in self.supervisor.states().items() if state in ALIVE}
+
+    def drifted(
+        self, recorded: Table, *, bucket: str, port: int, regions: list[str], runtime: str
+    ) -> set[str]:
+        """Names of the processes that are otherwise than Lockstep left them; see lockstep.local.drift."""
+        from lockstep.local.drift import of_stack
+
+        found = of_stack(self, recorded, bucket=bucket, port=port, regions=regions, runtime=runtime)
+        return {each.process for each in found}
 
     def live(self, *, strict: bool = True) -> dict[Place, Cell | None]:
         """The cells in force; see lockstep.local.look."""
