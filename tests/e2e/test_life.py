@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from tests.support.checkout import Checkout, make
 from tests.support.children import awaited
@@ -142,8 +143,9 @@ def test_a_second_checkout_says_who_has_its_port(built: Path, tmp_path: Path) ->
             f"port {first.port}" in error["message"] and f"of the stack in {first.root}" in error["message"]
         )
         assert "lockstep:port" in error["remedy"] + error["message"]
-        text = second.stack_file.read_text().replace(f"port: {first.port}", f"port: {moved}")
-        second.stack_file.write_text(text)
+        document = yaml.safe_load(second.stack_file.read_text())
+        document["config"]["lockstep:port"] = moved
+        second.stack_file.write_text(yaml.safe_dump(document))
         second.port = moved
         second.run("up")
         assert all(entry["healthy"] for each in (first, second) for entry in each.status().values())
