@@ -7,11 +7,13 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from tests.support.checkout import Checkout, make
 from tests.support.children import awaited
@@ -142,8 +144,9 @@ def test_a_second_checkout_says_who_has_its_port(built: Path, tmp_path: Path) ->
             f"port {first.port}" in error["message"] and f"of the stack in {first.root}" in error["message"]
         )
         assert "lockstep:port" in error["remedy"] + error["message"]
-        text = second.stack_file.read_text().replace(f"port: {first.port}", f"port: {moved}")
-        second.stack_file.write_text(text)
+        document = yaml.safe_load(second.stack_file.read_text())
+        document["config"]["lockstep:port"] = moved
+        second.stack_file.write_text(yaml.safe_dump(document))
         second.port = moved
         second.run("up")
         assert all(entry["healthy"] for each in (first, second) for entry in each.status().values())
@@ -181,14 +184,16 @@ needs_root = pytest.mark.skipif(os.getuid() != 0, reason="takes the rights of an
 
 
 @needs_root
-def test_as_somebody_who_is_not_root(built: Path, tmp_path: Path) -> None:
-    """The key path under another uid, with a home of its own: sockets, ports, locks in xattrs."""
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents:
-        if parent != Path("/tmp") and parent.is_relative_to("/tmp"):
-            parent.chmod(parent.stat().st_mode | 0o055)
-    checkout = make(tmp_path / "c", built)
-    home = tmp_path / "home"
+def test_as_somebody_who_is_not_root(built: Path, request: pytest.FixtureRequest) -> None:
+    """The key path under another uid, with a home of its own: sockets, ports, locks in xattrs.
+
+    Not below pytest's own folder, which each session of root's closes to everybody else.
+    """
+    place = Path(tempfile.mkdtemp(prefix="lockstep-nobody-", dir="/tmp"))
+    request.addfinalizer(lambda: shutil.rmtree(place))
+    place.chmod(0o755)
+    checkout = make(place / "c", built)
+    home = place / "home"
     home.mkdir()
     cache = home / ".cache" / "lockstep"
     source = Path(os.environ.get("LOCKSTEP_CACHE", Path.home() / ".cache" / "lockstep"))

@@ -21,6 +21,7 @@ from lockstep.audit.layout import record_key
 from lockstep.cli.audit import command as audit
 from lockstep.deploy import Touch
 from lockstep.errors import Cancelled, Denied, IntegrityError, LockstepError, UsageError
+from lockstep.local.drift import Drift
 from lockstep.rollout.change import Change, intent_since, require_outcome
 from lockstep.workspace import Workspace
 from tests.support.stack import Scene
@@ -321,6 +322,19 @@ def test_an_update_that_would_touch_more_is_refused_with_the_list(setting: Setti
     assert str(ROUTE) not in caught.value.message
     assert setting.bytes == before
     assert setting.engine.ran == 0
+
+
+def test_mending_what_somebody_did_to_another_process_does_not_count(setting: Setting) -> None:
+    """A rollback must not wait until somebody has seen to an edited file."""
+    setting.scene.stack.running |= {"entry", "gateway-local-b"}
+    setting.scene.stack.drifted = [Drift("process.stopped", "entry", "entry is stopped")]
+    setting.engine.previewed = [ROUTE, Touch("update", "lockstep:index:EntryPoint", "entry")]
+    setting.apply(placed(setting))
+    setting.engine.previewed.append(Touch("update", "lockstep:index:Gateway", "gateway-local-b"))
+    with pytest.raises(LockstepError) as caught:
+        setting.apply(placed(setting))
+    assert "gateway-local-b" in caught.value.message
+    assert "entry" not in caught.value.message
 
 
 def test_restarts_of_what_is_declared_already_do_not_count(setting: Setting) -> None:

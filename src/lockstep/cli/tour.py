@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -177,7 +178,7 @@ def _chapter(title: str, words: str) -> None:
 
 def _cli(*words: str, expect: int = 0) -> None:
     """Run a command as a user would, showing it and what it prints. Raises if it ends otherwise."""
-    click.echo(click.style("$ ./lockstep " + " ".join(words), fg="cyan"))
+    click.echo(click.style("$ ./lockstep " + shlex.join(words), fg="cyan"))
     done = subprocess.run([sys.executable, "-m", "lockstep.cli", *words], check=False)
     if done.returncode != expect:
         raise LockstepError(
