@@ -21,6 +21,7 @@ from lockstep.gate.judge import Observed, Place
 from lockstep.gate.opa import Opa, private_opa
 from lockstep.ledger import Ledger
 from lockstep.local.drift import Drift
+from lockstep.local.programs import gateway_name
 from lockstep.paths import Paths
 from lockstep.table import SLOTS, Cell, Table, cells, release_in
 from tests.support import opa, releases
@@ -63,7 +64,8 @@ class FakeStack:
         return list(self.drifted)
 
     def strays(self, regions: Iterable[str]) -> list[Drift]:
-        return list(self.drifted)
+        names = {gateway_name(region) for region in regions}
+        return [each for each in self.drifted if each.process in names]
 
     def alive(self) -> set[str]:
         return set(self.running)
