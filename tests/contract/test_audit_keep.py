@@ -79,6 +79,11 @@ class Place:
             os.setxattr(self.server.data / BUCKET / key, "user.object-retention", lock)
 
 
+def notes_of(report: Any) -> list[str]:
+    """The notes, but that the story of these tests is dated by a clock of its own."""
+    return [one["code"] for one in report["notes"] if one["code"] != "audit.written_apart"]
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
     with versity(tmp_path / "server") as server:
@@ -176,7 +181,7 @@ def test_locks_are_renewed_once(place: Place) -> None:
     done = place.json("renew")
     assert (done["objects"], done["record"]) == (18, 6)
     report = place.json("verify")
-    assert (report["ok"], [one["code"] for one in report["notes"]]) == (True, ["audit.lock_lapsed"])
+    assert (report["ok"], notes_of(report)) == (True, ["audit.lock_lapsed"])
     again = place.json("renew")
     assert (again["objects"], again["record"]) == (0, None)
     assert place.writer.log.head().size == 7
@@ -236,11 +241,11 @@ def test_an_export_and_the_key_are_all_that_a_reader_needs(place: Place, tmp_pat
         return json.loads(result.stdout)
 
     alone = verify("--key", key)
-    assert (alone["ok"], [one["code"] for one in alone["notes"]]) == (True, ["audit.keys_from_export"])
+    assert (alone["ok"], notes_of(alone)) == (True, ["audit.keys_from_export"])
     both = verify("--key", key, *(word for one in deployers for word in ("--key", one)))
-    assert (both["ok"], both["notes"]) == (True, [])
+    assert (both["ok"], notes_of(both)) == (True, [])
     (tmp_path / "keys").write_text("\n".join([key, *deployers]) + "\n")
-    assert verify("--key", str(tmp_path / "keys"))["notes"] == []
+    assert notes_of(verify("--key", str(tmp_path / "keys"))) == []
     assert not bare.root.exists(), "nothing was made on the way"
     other = Writer(MemoryBucket())
     wrong = verify("--key", str(other.key))
