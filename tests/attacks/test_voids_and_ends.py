@@ -287,6 +287,85 @@ def test_garbage_under_the_key_of_the_next_head_or_tile_is_taken_away(kept: Kept
     assert good(kept.verify()).notes == ()
 
 
+LOCKED_KEYS = [head_key(7), tile_key(0, 0, 7)]
+
+
+def lock_there(kept: Kept, key: str) -> None:
+    """Put garbage under a key, locked for longer than anybody wants to wait."""
+    kept.bucket.put_new(key, GARBAGE, START + 10 * RETENTION)
+
+
+def go_over(kept: Kept, log: Log) -> Record | None:
+    log.over = True
+    found = voiding.in_the_way(log)
+    return voiding.go_over(
+        log, found, "stray", claimed=WHO, git=None, clock=lambda: kept.now, retention=RETENTION
+    )
+
+
+@pytest.mark.parametrize("keys", [LOCKED_KEYS[:1], LOCKED_KEYS[1:], LOCKED_KEYS])
+def test_what_is_locked_under_the_key_of_the_next_head_or_tile_is_gone_over(
+    kept: Kept, keys: list[str]
+) -> None:
+    for key in keys:
+        lock_there(kept, key)
+    kept.log = kept.open()
+    made = go_over(kept, kept.open())
+    assert made is not None and made.index == 6
+    assert all(key in made["history_reason"] for key in keys)
+    kept.note(3)
+    report = good(kept.verify())
+    assert [(one.code, one.key) for one in report.notes] == [("audit.gone_over", key) for key in sorted(keys)]
+    assert kept.open().state().size == 10
+
+
+@pytest.mark.parametrize("key", LOCKED_KEYS)
+def test_a_record_left_before_what_is_in_the_way_is_covered(kept: Kept, key: str) -> None:
+    lock_there(kept, key)
+    with pytest.raises(IntegrityError) as refused:
+        kept.note()
+    assert "audit void 6" in refused.value.remedy
+    with pytest.raises(IntegrityError):
+        kept.open().settle(now=kept.now, retention=RETENTION)
+    assert go_over(kept, kept.open()) is None
+    kept.log = kept.open()
+    kept.note()
+    assert kept.open().state().size == 8
+    assert [one.code for one in good(kept.verify()).notes] == ["audit.gone_over"]
+
+
+@pytest.mark.parametrize("key", LOCKED_KEYS)
+def test_what_is_written_over_the_logs_own_version_is_no_obstacle_of_old(kept: Kept, key: str) -> None:
+    lock_there(kept, key)
+    go_over(kept, kept.open())
+    kept.bucket.shadow(key, GARBAGE)
+    assert "audit.shadow_version" in codes(kept.verify())
+    kept.bucket.hide(key)
+    assert "audit.delete_marker" in codes(kept.verify())
+
+
+def test_the_newest_head_destroyed_below_the_bucket_is_written_again(kept: Kept) -> None:
+    before = kept.bucket.get(head_key(6))
+    kept.bucket.overwrite(head_key(6), GARBAGE)
+    with pytest.raises(IntegrityError) as refused:
+        kept.open().head()
+    assert "audit void 5" in refused.value.remedy
+    go_over(kept, kept.open())
+    assert kept.bucket.get(head_key(6)) == before
+    good(kept.verify())
+
+
+def test_an_export_of_a_log_that_went_over_something_verifies(kept: Kept, tmp_path: Path) -> None:
+    for key in LOCKED_KEYS:
+        lock_there(kept, key)
+    go_over(kept, kept.open())
+    export(kept.bucket, tmp_path / "out", kept.open().head(), (kept.key,), {})
+    copied = Kept(MemoryBucket(), kept.origin, kept.deployer, kept.log_signer)
+    copied.bucket = ExportFolder(tmp_path / "out")  # type: ignore[assignment]
+    copied.ticks = kept.ticks
+    good(copied.verify())
+
+
 def cleared(kept: Kept, start: int) -> list[str]:
     found = voiding.strays(kept.log, start)
     voiding.clear(kept.log, found)

@@ -18,7 +18,7 @@ import pytest
 
 from lockstep.audit.bucket import Bucket
 from lockstep.audit.export import ExportFolder, export
-from lockstep.audit.layout import head_key, record_key
+from lockstep.audit.layout import head_key, record_key, tile_key
 from lockstep.audit.local import BucketCredentials, write_credentials
 from lockstep.audit.record import draft
 from lockstep.cli.audit import command
@@ -157,6 +157,20 @@ def test_garbage_that_its_writer_has_locked_is_voided(place: Place, mode: str) -
     place.note()
     report = place.writer.verify()
     assert report.ok, report.problems
+
+
+@pytest.mark.parametrize("key", [head_key(7), tile_key(0, 0, 7)])
+def test_what_is_locked_under_the_next_head_or_tile_is_gone_over(place: Place, key: str) -> None:
+    bucket = place.server.bucket()
+    bucket.put_new(key, b"in the way", datetime.now(UTC) + timedelta(days=9999))
+    assert place.json("void", "6", "--reason", "stray", "--dry-run")["passed"] == [key]
+    done = place.json("void", "6", "--reason", "stray", "--yes")
+    assert done["passed"] == [key]
+    place.note()
+    report = place.json("verify")
+    assert report["ok"], report["problems"]
+    assert "audit.gone_over" in [one["code"] for one in report["notes"]]
+    assert "nothing to do" in place.run("void", "0", "--reason", "again", "--yes").stdout
 
 
 def test_a_delete_marker_over_garbage_is_taken_away(place: Place) -> None:

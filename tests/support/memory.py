@@ -87,6 +87,12 @@ class MemoryBucket:
             self.objects.setdefault(key, []).insert(0, stored)
             return stored.version_id
 
+    def put_over(self, key: str, data: bytes, retain_until: datetime) -> str:
+        with self._lock:
+            stored = self._new(data, mode=COMPLIANCE, until=retain_until.astimezone(UTC))
+            self.objects.setdefault(key, []).insert(0, stored)
+            return stored.version_id
+
     def lock(self, key: str, version_id: str, retain_until: datetime) -> None:
         found = self._find(key, version_id)
         assert found is not None

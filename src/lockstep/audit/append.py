@@ -72,12 +72,20 @@ def _compare(
         )
 
 
-def _put_same(bucket: Bucket, key: str, data: bytes, retain_until: datetime, code: str) -> None:
-    """Write an object whose bytes follow from the log; one that is there must have exactly these bytes."""
+def _put_same(
+    bucket: Bucket, key: str, data: bytes, retain_until: datetime, code: str, *, over: bool
+) -> None:
+    """Write an object whose bytes follow from the log; one that is there must have exactly these bytes.
+
+    over: a person has said that what lies there is not the log's and is to be gone over.
+    """
     try:
         version = bucket.put_new(key, data, retain_until)
     except KeyTaken:
-        if bucket.head(key) is None or bucket.get(key) != data:
+        if bucket.head(key) is None or not _holds(bucket, key, data):
+            if over and bucket.head(key) is not None:
+                _check(bucket, key, bucket.put_over(key, data, retain_until), data, retain_until)
+                return
             place = (size_with(key) or 1) - 1
             raise IntegrityError(
                 f"{key} is there with other bytes than the log yields: somebody else wrote it",
@@ -89,7 +97,20 @@ def _put_same(bucket: Bucket, key: str, data: bytes, retain_until: datetime, cod
     _check(bucket, key, version, data, retain_until)
 
 
-def grow(bucket: Bucket, tiles: Tiles, head: Head, leaves: Sequence[bytes], retain_until: datetime) -> Tiles:
+def _holds(bucket: Bucket, key: str, data: bytes) -> bool:
+    found = bucket.head(key)
+    return found is not None and found.size == len(data) and bucket.get(key) == data
+
+
+def grow(
+    bucket: Bucket,
+    tiles: Tiles,
+    head: Head,
+    leaves: Sequence[bytes],
+    retain_until: datetime,
+    *,
+    over: bool = False,
+) -> Tiles:
     """Write the tiles that these further leaf hashes change; returns the tiles of the grown log.
 
     `tiles` are those of `head`: their root is checked against it first, so that nothing is built on tiles
@@ -112,7 +133,7 @@ def grow(bucket: Bucket, tiles: Tiles, head: Head, leaves: Sequence[bytes], reta
         level += 1
     for (level, index), hashes in grown.items():
         key = tile_key(level, index, len(hashes))
-        _put_same(bucket, key, b"".join(hashes), retain_until, "audit.tile_wrong")
+        _put_same(bucket, key, b"".join(hashes), retain_until, "audit.tile_wrong", over=over)
     return tiles.grown(head.size + len(leaves), grown)
 
 
@@ -128,8 +149,10 @@ def put_head(
     key: NoteKey,
     sign_bytes: Callable[[bytes], bytes],
     retain_until: datetime,
+    *,
+    over: bool = False,
 ) -> Head:
     """Publish the head that covers the record. Ed25519 is deterministic: a second writer writes the same."""
     data = note.sign(key.name, size, root, key, sign_bytes)
-    _put_same(bucket, head_key(size), data, retain_until, "audit.head_inconsistent")
+    _put_same(bucket, head_key(size), data, retain_until, "audit.head_inconsistent", over=over)
     return Head(key.name, size, root.hex(), data)

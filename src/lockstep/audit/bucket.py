@@ -101,6 +101,9 @@ class Bucket(Protocol):
         Raises KeyTaken. An answer that gets lost is Unavailable, whether or not the object was written.
         """
 
+    def put_over(self, key: str, data: bytes, retain_until: datetime) -> str:
+        """Write a further version of an object, locked until then; returns its version id."""
+
     def lock(self, key: str, version_id: str, retain_until: datetime) -> None:
         """Lock a version that has no lock, or a shorter one."""
 

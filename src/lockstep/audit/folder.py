@@ -168,6 +168,9 @@ class VersityFolder:
     def put_new(self, key: str, data: bytes, retain_until: datetime) -> str:
         raise read_only(self.where)
 
+    def put_over(self, key: str, data: bytes, retain_until: datetime) -> str:
+        raise read_only(self.where)
+
     def lock(self, key: str, version_id: str, retain_until: datetime) -> None:
         raise read_only(self.where)
 

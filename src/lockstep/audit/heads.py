@@ -37,8 +37,12 @@ def sole_version(key: str, versions: Sequence[Version]) -> Version | None:
     return versions[0] if versions else None
 
 
-def newest_head(bucket: Bucket, keys: Sequence[NoteKey], origin: str, hint: int = 0) -> Head | None:
+def newest_head(
+    bucket: Bucket, keys: Sequence[NoteKey], origin: str, hint: int = 0, *, over: bool = False
+) -> Head | None:
     """The largest head that verifies; None for a log without one.
+
+    over: what lies where the next head belongs is about to be gone over (`void`), so it stops nobody.
 
     Probes for existence in doubling steps, then lists what lies beyond: the probes (and the hint) only
     say where to begin, a gap in the heads cannot hide what comes after it.
@@ -49,10 +53,11 @@ def newest_head(bucket: Bucket, keys: Sequence[NoteKey], origin: str, hint: int 
     ):  # all of them, where nothing verifies from there on
         listed = _listed(bucket, start)
         for size in sorted(listed.keys() - refused.keys(), reverse=True):
-            head, problem = _signed(bucket, size, listed[size], keys, origin)
+            head, own, problem = _signed(bucket, size, listed[size], keys, origin)
             if head is not None:
-                sole_version(head_key(size), listed[size])
-                _require_none_destroyed(bucket, refused)
+                sole_version(head_key(size), listed[size][: own + 1])
+                if not over:
+                    _require_none_destroyed(bucket, refused)
                 return head
             if problem is not None:
                 refused[size] = problem
@@ -62,10 +67,15 @@ def newest_head(bucket: Bucket, keys: Sequence[NoteKey], origin: str, hint: int 
 
 
 def _require_none_destroyed(bucket: Bucket, refused: dict[int, IntegrityError]) -> None:
-    """Where the record that a head would cover is there, bytes that are no head destroyed one."""
+    """Where the record that a head would cover is there, bytes that are no head destroyed one, or keep it
+    from being written. Either way the log's writer can write it again: it always has the same bytes."""
     for size, problem in sorted(refused.items()):
         if bucket.head(record_key(size - 1)) is not None:
-            raise problem
+            raise IntegrityError(
+                f"what lies at {head_key(size)} is no head: {problem.message}",
+                code=problem.code,
+                remedy=f'./lockstep audit void {size - 1} --reason "who wrote it, if you know"',
+            )
 
 
 def _listed(bucket: Bucket, start: int) -> dict[int, list[Version]]:
@@ -85,10 +95,11 @@ def _listed(bucket: Bucket, start: int) -> dict[int, list[Version]]:
 
 def _signed(
     bucket: Bucket, size: int, found: list[Version], keys: Sequence[NoteKey], origin: str
-) -> tuple[Head | None, IntegrityError | None]:
-    """The oldest version under a head's key that is a good head of that size, or why none is."""
+) -> tuple[Head | None, int, IntegrityError | None]:
+    """The oldest version under a head's key that is a good head of that size, with its place in `found`, or
+    why none is. What is older was in the way before there was a head, and the log went over it."""
     problem: IntegrityError | None = None
-    for version in reversed(found):
+    for place, version in reversed(list(enumerate(found))):
         if version.delete_marker:
             continue
         try:
@@ -97,13 +108,13 @@ def _signed(
             problem = problem or error
             continue
         if head.size == size:
-            return head, None
+            return head, place, None
         problem = problem or IntegrityError(
             f"{version.key} holds the head of size {head.size}",
             code="audit.head_inconsistent",
             remedy="heads were moved; run `./lockstep audit verify`",
         )
-    return None, problem
+    return None, 0, problem
 
 
 def require_continued(before: Head, head: Head, tiles: Tiles) -> None:

@@ -186,10 +186,9 @@ class Log(Reader):
     def _require_newest(self, size: int, *, now: datetime, retention: timedelta) -> None:
         """The log has this size and its next place is free. Raises LostRace."""
         known = self._head
-        if known is not None and known.size == size and size in self._free:
-            # Whoever appended in between has written this head, or its record, which the PUT will meet.
-            if self.bucket.head(head_key(size + 1)) is not None:
-                raise LostRace(f"the log has grown beyond {size}, where the decision was made")
+        looked = known is not None and known.size == size and size in self._free
+        # Whoever appended in between has written the next head, or its record, which the PUT will meet.
+        if known is not None and looked and self.bucket.head(head_key(size + 1)) is None:
             writing.ensure_locked(self.bucket, head_key(size), known.note, now + retention)
             return
         head = self.settle(now=now, retention=retention)
@@ -243,10 +242,10 @@ class Log(Reader):
         """Write the tiles and the head that cover further leaf hashes, whose objects are there and locked."""
         head, tiles = self._known()
         signer = self._signers()[1]
-        larger = writing.grow(self.bucket, tiles, head, leaves, retain_until)
+        larger = writing.grow(self.bucket, tiles, head, leaves, retain_until, over=self.over)
         key = NoteKey(self.origin, signer.public_raw)
         grown = writing.put_head(
-            self.bucket, larger.size, larger.root(), key, signer.sign_bytes, retain_until
+            self.bucket, larger.size, larger.root(), key, signer.sign_bytes, retain_until, over=self.over
         )
         self._head, self._kept, self._tiles = grown, (grown,), larger
         return grown

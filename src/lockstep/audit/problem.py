@@ -12,6 +12,7 @@ INFORMATION = frozenset(
         "audit.lock_ends_soon",
         "audit.lock_lapsed",
         "audit.pruned",
+        "audit.gone_over",
         "audit.written_apart",
     }
 )

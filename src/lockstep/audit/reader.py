@@ -71,6 +71,8 @@ class Reader:
         self.log_keys = (log_keys,) if isinstance(log_keys, NoteKey) else tuple(log_keys)
         self._trust = trust
         self._kept = tuple(kept)
+        self.over = False
+        """Whether to go over what somebody put under the keys of the next head and tiles (`void`)."""
         self._head: Head | None = None
         self._tiles: Tiles | None = None
 
@@ -81,7 +83,7 @@ class Reader:
         earlier, by this object or before it (`kept`); Unavailable when the bucket does not answer.
         """
         hint = max((kept.size for kept in self._kept), default=0)
-        found = newest_head(self.bucket, self.log_keys, self.origin, hint)
+        found = newest_head(self.bucket, self.log_keys, self.origin, hint, over=self.over)
         head = found or Head(self.origin, 0, EMPTY_ROOT.hex())
         tiles = self._tiles
         if tiles is None or tiles.size != head.size:

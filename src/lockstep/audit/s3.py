@@ -151,12 +151,18 @@ class S3Bucket:
         return s3xml.child(lock, "Mode") or None, s3xml.child(lock, "RetainUntilDate") or None
 
     def put_new(self, key: str, data: bytes, retain_until: datetime) -> str:
+        return self._put(key, data, retain_until, {"if-none-match": "*"})
+
+    def put_over(self, key: str, data: bytes, retain_until: datetime) -> str:
+        return self._put(key, data, retain_until, {})
+
+    def _put(self, key: str, data: bytes, retain_until: datetime, condition: dict[str, str]) -> str:
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
         answer = self._ask(
             "PUT",
             key,
             headers={
-                "if-none-match": "*",
+                **condition,
                 "x-amz-object-lock-mode": COMPLIANCE,
                 "x-amz-object-lock-retain-until-date": _seconds(retain_until),
                 "x-amz-checksum-sha256": checksum,

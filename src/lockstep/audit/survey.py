@@ -31,7 +31,7 @@ HASH_BYTES = 32
 @dataclass
 class Survey:
     """objects: key -> its versions, newest first; heads: size -> the head, where it verifies; ends: when the
-    lock of each object ends.
+    lock of each object ends; own: the log's version of a head or tile, once its bytes have told it.
 
     Sizes and indexes are those of names that are there: a head of a size that no log can have must not make
     a reader count up to it.
@@ -41,6 +41,7 @@ class Survey:
     heads: dict[int, Head] = field(default_factory=dict)
     heads_found: int = 0
     ends: dict[str, datetime] = field(default_factory=dict)
+    own: dict[str, Version] = field(default_factory=dict)
     _tile: tuple[int, bytes] | None = None
 
     @property
@@ -49,7 +50,10 @@ class Survey:
         return max(self.heads, default=0)
 
     def original(self, key: str) -> Version | None:
-        """The version that was written first, which is the log's own; None when there is none."""
+        """The log's own version: the one with the log's bytes where that is known, else the one that was
+        written first; None when there is none."""
+        if key in self.own:
+            return self.own[key]
         written = [version for version in self.objects.get(key, []) if not version.delete_marker]
         return written[-1] if written else None
 
@@ -125,13 +129,25 @@ def take_survey(
     for version in bucket.versions(""):
         objects.setdefault(version.key, []).append(version)
     survey = Survey(objects)
-    for key in sorted(objects):
-        _check_versions(key, objects[key], findings)  # (1)
     _open_heads(bucket, origin, log_keys, survey, findings)  # (3)
-    for key in sorted(objects):
-        for version in objects[key]:
-            _check_lock(bucket, survey, version, now, findings)  # (2)
     return survey
+
+
+def judge_versions(bucket: Bucket, survey: Survey, now: datetime, findings: Findings) -> None:
+    """Steps (1) and (2), once the walk has told which versions are the log's own.
+
+    What is older than the log's own version was in the way before the log got there: a note, no problem.
+    """
+    for key in sorted(survey.objects):
+        versions = survey.objects[key]
+        own = survey.original(key)
+        since = versions[: versions.index(own) + 1] if own is not None else versions
+        if len(since) < len(versions):
+            message = f"{len(versions) - len(since)} objects were in the way of {key}; the log went over them"
+            findings.add("audit.gone_over", message, key=key)
+        _check_versions(key, since, findings)
+        for version in since:
+            _check_lock(bucket, survey, version, now, findings)
 
 
 def _check_versions(key: str, versions: list[Version], findings: Findings) -> None:
@@ -171,20 +187,23 @@ def _open_heads(
     refused: list[tuple[str, IntegrityError]] = []
     numbers = {number_of(key): key for key in survey.objects if key.startswith(HEAD_PREFIX)}
     for number in sorted(number for number in numbers if number):
-        version = survey.original(numbers[number])
         survey.heads_found += 1
-        if version is None:
-            continue
-        try:
-            head = open_note(bucket.get(version.key, version.version_id), log_keys, origin)
-        except IntegrityError as error:
-            refused.append((version.key, error))
-            continue
-        if head.size == number:
-            survey.heads[number] = head
-        else:
+        problem: IntegrityError | None = None
+        for version in reversed(survey.objects[numbers[number]]):
+            if version.delete_marker:
+                continue
+            try:
+                head = open_note(bucket.get(version.key, version.version_id), log_keys, origin)
+            except IntegrityError as error:
+                problem = problem or error
+                continue
+            if head.size == number:
+                survey.heads[number], survey.own[version.key] = head, version
+                break
             message = f"{version.key} holds the head of size {head.size}"
-            findings.add("audit.head_inconsistent", message, key=version.key)
+            problem = problem or IntegrityError(message, code="audit.head_inconsistent")
+        if number not in survey.heads and problem is not None:
+            refused.append((numbers[number], problem))
     _report_heads(survey, refused, findings)
 
 

@@ -26,7 +26,7 @@ from lockstep.audit.problem import Findings, Report
 from lockstep.audit.recompute import Recomputed, digests, leaf
 from lockstep.audit.record import Record, RecordTrust, open_record
 from lockstep.audit.story import Story
-from lockstep.audit.survey import Survey, take_survey
+from lockstep.audit.survey import Survey, judge_versions, take_survey
 from lockstep.audit.uncounted import Uncounted
 from lockstep.errors import IntegrityError
 
@@ -74,8 +74,9 @@ def verify(
     (11) each lock lasts as long as the newest `renewed` record says
     """
     findings = Findings()
-    survey = take_survey(bucket, origin, log_keys, now, findings)  # (0) (1) (2) (3)
+    survey = take_survey(bucket, origin, log_keys, now, findings)  # (0) (3)
     if survey.size == 0 and survey.heads_found:
+        judge_versions(bucket, survey, now, findings)  # (1) (2)
         return Report(0, Recomputed().root().hex(), tuple(findings.problems), tuple(findings.notes))
     given = [*kept] if head is None else [head, *kept]
     beginning = find_beginning(bucket, origin, trust, survey)
@@ -84,6 +85,7 @@ def verify(
     walk.beyond()  # (7)
     for one in given:
         walk.compare(one)  # (8)
+    judge_versions(bucket, survey, now, findings)  # (1) (2)
     if retention is not None:
         survey.report_short_locks(walk.times, retention, findings)
     survey.report_unexpected(walk.tiles_seen, findings)
@@ -242,16 +244,6 @@ class _Walk:
         head = self._survey.heads.get(index + 1)
         return head is None or self._tree is None or self._tree.root_with(committed).hex() == head.root
 
-    def _read(self, key: str) -> bytes | None:
-        version = self._survey.original(key)
-        if version is None:
-            return None
-        try:
-            return self._bucket.get(key, version.version_id)
-        except IntegrityError as error:
-            self._cannot_read(key, error)
-            return None
-
     def _cannot_read(self, key: str, error: IntegrityError) -> None:
         gone = error.code == "audit.object_missing" and key.startswith(RECORD_PREFIX)
         code = "audit.record_missing" if gone else error.code
@@ -289,9 +281,24 @@ class _Walk:
         self._due.pop((level, place), None)
         if self._survey.original(key) is None:
             self._due[level, place] = key
-        elif self._read(key) != expected:
+        elif not self._finds(key, expected):
             message = f"{key} does not follow from the records"
             self._findings.add("audit.tile_wrong", message, index=index, key=key)
+
+    def _finds(self, key: str, expected: bytes) -> bool:
+        """Whether a version of the tile is right; the oldest such is the log's own."""
+        for version in reversed(self._survey.objects[key]):
+            if version.delete_marker:
+                continue
+            try:
+                data = self._bucket.get(key, version.version_id)
+            except IntegrityError as error:
+                self._cannot_read(key, error)
+                continue
+            if data == expected:
+                self._survey.own[key] = version
+                return True
+        return False
 
     def _open(self, found: _Object, index: int) -> Record | None:
         """The record that verifies; what does not is held until a void names it."""

@@ -19,9 +19,12 @@ from lockstep.audit.layout import (
     HEAD_PREFIX,
     MAX_RECORD_BYTES,
     RECORD_PREFIX,
+    head_key,
     number_of,
     record_key,
     size_with,
+    tile_key,
+    tiles_between,
 )
 from lockstep.audit.log import Log
 from lockstep.audit.note import open_note
@@ -123,7 +126,7 @@ def strays(log: Log, start: int) -> list[Version]:
     Delete markers at the places of records hold nothing, and hide what is or may be there. Unlocked objects
     under the keys of heads and tiles still to be written are not the log's: it writes these with the same
     bytes whoever does it, and one that a dead writer left is written again. What somebody has locked there
-    stays, and is refused by name when a writer meets it.
+    stays: the log goes over it (`go_over`).
     """
     versions = log.bucket.versions("")
     size = _size(log, versions)
@@ -142,6 +145,42 @@ def clear(log: Log, found: Sequence[Version]) -> None:
     """Take strays away."""
     for one in found:
         log.bucket.delete(one.key, one.version_id)
+
+
+def in_the_way(log: Log) -> list[str]:
+    """The keys that the next record's tiles and head need, and under which something lies already: nothing of
+    the log's, as long as no writer left a record. It is locked, or `strays` would have named it."""
+    size = log.head().size
+    try:
+        if log.pending() is not None:
+            return []
+    except IntegrityError:
+        pass  # what lies at the next place is no record, so no writer got as far as its tiles and head
+    keys = [head_key(size + 1), *(tile_key(*tile) for tile in tiles_between(size, size + 1))]
+    return [key for key in keys if log.bucket.head(key) is not None]
+
+
+def go_over(
+    log: Log,
+    keys: Sequence[str],
+    reason: str,
+    *,
+    claimed: str,
+    git: Mapping[str, Any] | None,
+    clock: Callable[[], datetime],
+    retention: timedelta,
+) -> Record | None:
+    """Write the log's own versions over what somebody locked under these keys, and say so in a record.
+
+    log: one that goes over things (`Log.over`). A record that a writer left before a head that was in the way
+    is covered, too. None where that was all.
+    """
+    head = log.settle(now=clock(), retention=retention)
+    if not keys:
+        return None
+    why = f"goes over what somebody locked under {', '.join(keys)}"
+    made = draft("history", claimed=claimed, git=git, reason=reason, history_reason=why)
+    return log.append(made, expect_size=head.size, now=clock(), retention=retention)
 
 
 def _size(log: Log, versions: Sequence[Version]) -> int:

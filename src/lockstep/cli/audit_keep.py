@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -37,22 +38,30 @@ def void(index: int, reason: str, yes: bool, stack: str, dry_run: bool, output: 
     goes on after it.
     """
     writing = open_to_write(stack, paths_in_context())
-    log = writing.audit.log
+    log, clock = writing.audit.log, functools.partial(datetime.now, UTC)
+    log.over = True  # nothing is written before it was asked about
     strays = voiding.strays(log, index)
     cleared = [one.key for one in strays]
     if strays and not dry_run:
         confirm_or_stop(f"Take away what is unlocked and no part of the log: {', '.join(cleared)}?", yes=yes)
         voiding.clear(log, strays)
+    passed = voiding.in_the_way(log)
+    if passed and not dry_run:
+        confirm_or_stop(f"Go over what somebody locked under {', '.join(passed)}?", yes=yes)
     found = voiding.look(log, index)
     garbage = [one.as_json() for one in found]
     document: dict[str, Any] = {"dry_run": dry_run, "garbage": garbage, "cleared": cleared, "records": []}
+    document["passed"] = passed
     if found and not dry_run:
         say(_listed(found))
         confirm_or_stop(f"Void {len(found)} of these places?", yes=yes)
         written = voiding.void_all(
-            log, index, reason, **writing.who, clock=lambda: datetime.now(UTC), retention=writing.retention
+            log, index, reason, **writing.who, clock=clock, retention=writing.retention
         )
         document["records"] = [record.index for record in written]
+    elif not dry_run:
+        made = voiding.go_over(log, passed, reason, **writing.who, clock=clock, retention=writing.retention)
+        document["records"] = [] if made is None else [made.index]
     document["head"] = str(log.head())
     emit(output, "audit.void", document, lambda: _void_text(found, document, index))
 
@@ -67,6 +76,8 @@ def _listed(found: list[Garbage]) -> str:
 def _void_text(found: list[Garbage], document: dict[str, Any], index: int) -> str:
     verb = "would be taken away" if document["dry_run"] else "taken away"
     cleared = [f"{verb}, unlocked and no part of the log: {key}" for key in document["cleared"]]
+    over = "would be gone over" if document["dry_run"] else "gone over"
+    cleared += [f"{over}, locked and no part of the log: {key}" for key in document["passed"]]
     if found and document["dry_run"]:
         cleared.append(f"would be voided:\n{_listed(found)}")
     elif found:
