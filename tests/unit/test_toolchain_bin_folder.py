@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
+import shutil
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -217,6 +218,14 @@ def test_a_changed_program_is_not_found_and_is_made_again(pinned: Versions, tmp_
     assert bin_folder.find(pinned, root) is None
     assert bin_folder.ensure(pinned, root, lambda line: None) == made
     assert (made / "tiny").read_bytes() == RELEASED
+
+
+def test_a_folder_that_was_copied_is_found(pinned: Versions, tmp_path: Path) -> None:
+    made = bin_folder.ensure(pinned, tmp_path / "one", lambda line: None)
+    shutil.copytree(tmp_path / "one", tmp_path / "two", symlinks=True, copy_function=shutil.copyfile)
+    found = bin_folder.find(pinned, tmp_path / "two")
+    assert found == tmp_path / "two" / made.relative_to(tmp_path / "one")
+    assert bin_folder.ensure(pinned, tmp_path / "two", lambda line: None) == found
 
 
 def test_hashing_finds_what_size_and_time_hide(pinned: Versions, tmp_path: Path) -> None:

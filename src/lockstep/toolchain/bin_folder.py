@@ -44,10 +44,13 @@ def folder(versions: Versions, root: Path) -> Path:
 
 
 def find(versions: Versions, root: Path) -> Path | None:
-    """The `bin` folder, if it is there and every file has the size and time that it was made with."""
+    """The `bin` folder, if it is there and every file has the size and time that it was made with, or, as
+    in a folder that was copied, at least its bytes."""
     made = folder(versions, root)
     document = receipt.read(made)
-    return made / "bin" if document is not None and receipt.unchanged(made, document) else None
+    if document is None:
+        return None
+    return made / "bin" if receipt.unchanged(made, document) or is_whole(made) else None
 
 
 def changed(home: Path) -> list[str]:
