@@ -89,8 +89,8 @@ def drift(code: str, process: str = "", *, live: bool = True) -> Callable[[Statu
 
 def file_alone(process: str, code: str = "route.file") -> Callable[[Status], bool]:
     """Said to be of the file alone, while the weights in force are said to be as recorded."""
-    alone = drift(code, process, live=False)
-    return lambda status: alone(status) and all(entry["healthy"] for entry in status.get("regions", []))
+    alone, other = drift(code, process, live=False), problem("is not what the record says")
+    return lambda status: alone(status) and not other(status)
 
 
 def problem(text: str) -> Callable[[Status], bool]:

@@ -268,5 +268,8 @@ def test_records_that_are_gone_refuse(stage: Scene) -> None:
     shutil.copy(ROOT / "Pulumi.yaml", stage.paths.root)
     assert stage.plain in referred(stage.paths)
     shutil.rmtree(stage.server.data)
+    with pytest.raises(IntegrityError, match=r"audit\.log_gone"):
+        referred(stage.paths)
+    (stage.paths.stack("local").root / "head").unlink()
     with pytest.raises(IntegrityError, match=r"gc\.log_missing"):
         referred(stage.paths)
