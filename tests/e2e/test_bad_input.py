@@ -20,6 +20,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from lockstep.local.stack import LocalStack
 from tests.support.checkout import Checkout
 
 UNKNOWN = "sha256:" + "0" * 64
@@ -35,6 +36,7 @@ def test_bad_input(checkout: Checkout, image: bytes, tmp_path: Path) -> None:
     _images(checkout, image, tmp_path)
     _opa_that_is_no_opa(checkout, better)
     _a_bucket_that_does_not_answer(checkout, better)
+    _a_stopped_bucket_is_woken(checkout)
     _a_service_that_does_not_get_ready(checkout, better)
     _a_route_that_fails_after_the_intent(checkout, better)
     assert checkout.json("audit", "verify", "--history", "auto")["ok"]
@@ -193,15 +195,20 @@ def _refused_by_opa(checkout: Checkout, better: str, url: str) -> None:
 
 def _a_bucket_that_does_not_answer(checkout: Checkout, better: str) -> None:
     before = checkout.stack_file.read_bytes()
-    pid = checkout.supervisor.pids()["audit-bucket"]
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    port = LocalStack(checkout.paths, "local").ports.get("audit-bucket")
+    checkout.supervisor.stop("audit-bucket")
+    with socket.create_server(("127.0.0.1", port or 0)):  # somebody who takes calls and never answers
         error = _error(checkout, "promote", "digits", better, "--share", "5", expect=1)
-    finally:
-        os.kill(pid, signal.SIGCONT)
     assert "audit" in error["code"] or "audit" in error["message"], error
     assert checkout.stack_file.read_bytes() == before
     assert checkout.status()["local-a"]["green"]["release"] is None
+    checkout.run("up")
+
+
+def _a_stopped_bucket_is_woken(checkout: Checkout) -> None:
+    os.kill(checkout.supervisor.pids()["audit-bucket"], signal.SIGSTOP)
+    checkout.run("up")
+    assert checkout.json("status")["drift"] == []
 
 
 def _a_service_that_does_not_get_ready(checkout: Checkout, better: str) -> None:

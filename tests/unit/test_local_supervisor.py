@@ -218,8 +218,7 @@ def test_what_a_killed_supervisor_left_stopped_is_ended(supervisor: Supervisor) 
     assert daemon is not None
     os.kill(pid, signal.SIGSTOP)
     os.kill(daemon, signal.SIGKILL)
-    assert awaited(lambda: gone(daemon))
-    assert not gone(pid)
+    assert awaited(lambda: gone(daemon))  # the kernel may end the stopped one, too: its group is an orphan
     supervisor.recover()
     assert gone(pid)
     supervisor.start(web, lambda: get(port, "/") is not None, deadline_s=10)

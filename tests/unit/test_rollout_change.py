@@ -381,7 +381,7 @@ def test_two_commands_at_once_are_told_who_is_at_it(setting: Setting) -> None:
         with pytest.raises(LockstepError) as caught, setting.change.exclusive():
             pytest.fail("two writers")
         assert caught.value.code == "change.locked"
-        assert f"pid {os.getpid()} (./lockstep " in caught.value.message
+        assert f"pid {os.getpid()} (./lockstep" in caught.value.message
     setting.recover()
 
 

@@ -178,6 +178,7 @@ def test_an_interrupted_set_up_ends_with_130_and_is_finished_by_the_next(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in a background job
     ) as process:
         assert process.stderr is not None
         while "installing Python packages" not in process.stderr.readline():

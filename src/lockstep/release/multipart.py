@@ -98,7 +98,8 @@ def _upload(store: Layout, objects: Objects, key: str, blob: Blob, file: BinaryI
         parts[number] = future.result()
         step(f"part {number} of {blob.title}")
 
-    with ThreadPoolExecutor(IN_FLIGHT) as pool, _undone(objects, key, upload):
+    # The pool ends before an abort: a part that lands after it would bring half of the upload back.
+    with _undone(objects, key, upload), ThreadPoolExecutor(IN_FLIGHT) as pool:
         for number, data, sha256 in _pieces(file, blob):
             held = known.get(number)
             if held is not None and (held.size, held.sha256) == (len(data), sha256):
