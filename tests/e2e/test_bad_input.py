@@ -230,12 +230,14 @@ def _a_route_that_fails_after_the_intent(checkout: Checkout, better: str) -> Non
     checkout.run("promote", "digits", better, "--share", "5", "--region", "local-a")
     before = checkout.stack_file.read_bytes()
     folder = checkout.paths.stack("local").run / "gateways" / "local-a" / "rds"
-    folder.rename(folder.with_name("rds-aside"))  # the gateway's files cannot be written
+    folder.rename(folder.with_name("rds-aside"))
+    folder.write_text("the gateway's files cannot be written, nor their folder be made again")
     try:
         error = _error(
             checkout, "promote", "digits", better, "--share", "25", "--region", "local-a", expect=1
         )
     finally:
+        folder.unlink()
         folder.with_name("rds-aside").rename(folder)
     assert "keeps the new table" in error["message"], error
     assert checkout.stack_file.read_bytes() != before

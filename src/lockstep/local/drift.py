@@ -146,7 +146,10 @@ def of_service(
         return programs.service(stack, model, region, slot, release=release, runtime=runtime)
 
     found = _of_process(stack, make, lambda port: release_at(port) == release)
-    changed = changed_files(Path(make().argv[0]).parents[1])
+    try:
+        changed = changed_files(Path(make().argv[0]).parents[1])
+    except LockstepError:
+        return found  # it cannot run as declared, which has been said
     if changed:
         what = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
         found.append(Drift("environment.changed", name, f"{name}: its environment was changed: {what}"))
