@@ -238,6 +238,7 @@ def test_an_edited_file_of_a_running_program_is_written_again_without_a_restart(
 ) -> None:
     web = program("web", SLEEP, folder(supervisor))
     supervisor.start(web, always, deadline_s=10)
+    assert awaited(lambda: supervisor.is_running(web))  # past supervisord's fork
     pid, file = supervisor.pids()["web"], supervisor.run / "conf.d" / "web.conf"
     right = file.read_text()
     file.write_text(right.replace("autorestart=true", "autorestart=false"))
