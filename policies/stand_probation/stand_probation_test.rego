@@ -35,6 +35,14 @@ test_less_than_all_of_the_traffic_is_not_enough if {
 	f.codes(f.set_fields(due, {"cells": [most]})) == {"stand.probation"}
 }
 
+test_a_service_in_the_other_slot_that_says_so_does_not_make_it_all_of_the_traffic if {
+	most := f.set_fields(
+		f.place("local-a", f.cell(f.s, f.c, 99.9), f.cell(f.s, f.c, 99.9)),
+		{"at_full_since": "2026-11-21T09:00:00.000000Z", "serving": {"blue": f.c, "green": f.c}},
+	)
+	"stand.probation" in f.codes(f.set_fields(due, {"cells": [most]}))
+}
+
 test_live_and_service_must_show_it if {
 	f.codes(f.with_place(due, {"live": f.cell(f.s, f.c, 50)})) == {"stand.probation"}
 	f.codes(f.with_place(due, {"live": null})) == {"stand.probation"}
