@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lockstep.audit import history
-from lockstep.audit.append import put_tiles
+from lockstep.audit.append import grow
 from lockstep.audit.bucket import LostRace
 from lockstep.audit.drafts import draft_intent, draft_outcome
 from lockstep.audit.layout import head_key, record_key, tile_key
@@ -219,7 +219,7 @@ def test_a_writer_that_died_between_tiles_and_head(forged: Forged) -> None:
     die_after_record(forged)
     leaf = forged.bucket.get(record_key(6))
     before = forged.log.head()
-    put_tiles(forged.bucket, Tiles(6, forged.bucket.get), before, leaf_hash(leaf), forged.now + RETENTION)
+    grow(forged.bucket, Tiles(6, forged.bucket.get), before, [leaf_hash(leaf)], forged.now + RETENTION)
     assert forged.verify().ok
     forged.log.settle(now=forged.now, retention=RETENTION)
     assert (forged.log.head().size, forged.verify().ok) == (7, True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from lockstep.audit.append import put_head, put_record, put_tiles
+from lockstep.audit import append as writing
+from lockstep.audit.append import put_head, put_record
 from lockstep.audit.bucket import Bucket, to_text
 from lockstep.audit.layout import head_key, record_key, tile_key
 from lockstep.audit.merkle import EMPTY_ROOT, Tiles, leaf_hash
@@ -59,7 +60,7 @@ def cut(forged: Forged, size: int) -> None:
 def grow(bucket: Bucket, forged: Forged, size: int, root: bytes, leaf: bytes) -> bytes:
     head = Head(ORIGIN, size, (root or EMPTY_ROOT).hex())
     until = forged.now + RETENTION
-    grown = put_tiles(bucket, Tiles(size, bucket.get), head, leaf_hash(leaf), until)
+    grown = writing.grow(bucket, Tiles(size, bucket.get), head, [leaf_hash(leaf)], until).root()
     put_head(bucket, size + 1, grown, forged.key, forged.log_signer.sign_bytes, until)
     return grown
 

@@ -137,11 +137,6 @@ def grow(
     return tiles.grown(head.size + len(leaves), grown)
 
 
-def put_tiles(bucket: Bucket, tiles: Tiles, head: Head, leaf: bytes, retain_until: datetime) -> bytes:
-    """Write the tiles that one more leaf hash changes; returns the new root."""
-    return grow(bucket, tiles, head, [leaf], retain_until).root()
-
-
 def put_head(
     bucket: Bucket,
     size: int,
