@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lockstep.errors import IntegrityError, LockstepError, Unavailable
 from lockstep.local import procfs, programs
@@ -193,7 +193,7 @@ def _of_process(stack: LocalStack, make: Callable[[], Program], ready: Callable[
     except LockstepError as error:
         return [Drift(error.code, "", error.message)]
     name = program.name
-    state, pid = stack.supervisor.states().get(name), stack.supervisor.pids().get(name, 0)
+    state, pid = stack.supervisor.look(name)
     if state not in ALIVE:
         return [Drift("process.down", name, f"{name} does not run" + (f" ({state})" if state else ""))]
     family = procfs.family(pid)
@@ -249,7 +249,3 @@ def _about(live: Live) -> str:
         f"{model} in {region}" for model, places in sorted(live.cells.items()) for region in sorted(places)
     ]
     return "weights in force" + (f" of {', '.join(weights)}" if weights else "")
-
-
-def document(found: list[Drift]) -> list[dict[str, Any]]:
-    return [asdict(each) for each in found]
