@@ -34,10 +34,11 @@ def gateway_strays(
     `route.gateway_silent`, `route.gateway_odd`.
     """
     bootstrap = envoy.gateway_bootstrap(name, port, admin_port, folder)
+    reached = read_clusters(admin_port)
     return [
         *bootstrap_strays(admin_port, bootstrap),
-        *_cluster_strays(admin_port, services),
-        *_route_strays(read_live(admin_port), read_clusters(admin_port), _in_force(admin_port)),
+        *_cluster_strays(admin_port, services, reached),
+        *_route_strays(read_live(admin_port), reached, _in_force(admin_port)),
     ]
 
 
@@ -79,9 +80,10 @@ def bootstrap_strays(admin_port: int, bootstrap: Json) -> list[str]:
     return found + ["a listener of a stranger" for _ in dump(admin_port, "dynamic_listeners")]
 
 
-def _cluster_strays(admin_port: int, services: Mapping[str, int]) -> list[str]:
+def _cluster_strays(
+    admin_port: int, services: Mapping[str, int], reached: Mapping[str, Address]
+) -> list[str]:
     found = []
-    reached = read_clusters(admin_port)
     for item in dump(admin_port, "dynamic_active_clusters"):
         cluster = item["cluster"]
         name = str(cluster.get("name", ""))
