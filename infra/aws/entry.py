@@ -1,4 +1,4 @@
-"""The global entry point: DNS that answers with the nearest healthy region, or an accelerator in front of all.
+"""The global entry point: DNS that answers with the nearest healthy region, or an accelerator before all.
 
 Failover takes no call to a control plane: Route 53's health checkers, or the accelerator's, notice by
 themselves that a region does not answer, and both know already where else to send clients.

@@ -18,8 +18,8 @@ Json = dict[str, Any]
 
 PORT = 3000
 USER = 65532
-DRAIN_S = 35
-"""Longer than a route's timeout: a request that was let in is answered before its pod goes."""
+DRAIN_S = 15
+"""Five seconds until the gateways no longer send anything, and the server's own five to end."""
 WARM_UP_S = 600
 """How long a pod may take to fetch, verify and warm up before it is started anew."""
 DNS = 53

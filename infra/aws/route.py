@@ -8,14 +8,14 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from infra.aws.ground import Ground
+from infra.aws.estate import Estate
 from infra.aws.region import Place
-from infra.aws.warrant import warrant
+from infra.aws.warrant import route_warrant
 from lockstep.local.httproute import http_route, route_name
 
 
 def route(
-    ground: Ground,
+    estate: Estate,
     place: Place,
     model: str,
     allowed: pulumi.Output[dict[str, Any]],
@@ -27,7 +27,7 @@ def route(
     The weights come out of a warrant, which refuses a cell that no signed record explains; the object carries
     the digest of that record, so that whoever reads the cluster alone can hold it against the log.
     """
-    warranted = warrant(ground, place, model, allowed, slot="", after=after)
+    warranted = route_warrant(estate, place, model, allowed, after=after)
     made = pulumi.Output.all(warranted.cell, warranted.intent, warranted.record).apply(
         lambda parts: http_route(model, place.region, parts[0], intent=parts[1], record=parts[2])
     )

@@ -11,15 +11,15 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
 from infra.aws import pods
-from infra.aws.ground import Ground
+from infra.aws.estate import Estate
 from infra.aws.region import Place
-from infra.aws.warrant import warrant
+from infra.aws.warrant import release_warrant
 from lockstep.local.httproute import backend_name
 from lockstep.table import Slot
 
 
 def service(
-    ground: Ground,
+    estate: Estate,
     place: Place,
     model: str,
     slot: Slot,
@@ -33,7 +33,7 @@ def service(
     the Deployment, which is there when its pods are ready.
     """
     name = backend_name(model, place.region, slot)
-    warranted = warrant(ground, place, model, allowed, slot=slot, after=after)
+    warranted = release_warrant(estate, place, model, slot, allowed, after=after)
     pod = pods.Pod(
         name=name,
         namespace=place.namespace,
@@ -41,14 +41,14 @@ def service(
         region=place.region,
         slot=slot,
         release=warranted.release,
-        image=warranted.lock.apply(ground.image),
-        store=ground.store,
-        runtime=ground.settings.runtime,
-        service=ground.cloud.services[model],
-        capacity=ground.cloud.capacity,
-        vpc=ground.cloud.network.cidrs[place.region],
+        image=warranted.lock.apply(estate.image),
+        store=estate.store,
+        runtime=estate.settings.runtime,
+        service=estate.cloud.services[model],
+        capacity=estate.cloud.capacity,
+        vpc=estate.cloud.network.cidrs[place.region],
     )
-    identity = _identity(ground, place, pod, after)
+    identity = _identity(estate, place, pod, after)
     inside = place.options(after=[*after, *identity])
     account = kubernetes.core.v1.ServiceAccount(
         name, metadata=pod.metadata(), automount_service_account_token=False, opts=inside
@@ -67,23 +67,23 @@ def service(
 
 
 def _identity(
-    ground: Ground, place: Place, pod: pods.Pod, after: Sequence[pulumi.Resource]
+    estate: Estate, place: Place, pod: pods.Pod, after: Sequence[pulumi.Resource]
 ) -> list[pulumi.Resource]:
     """The role of this service's pods, by Pod Identity: no key, and nothing but reading releases."""
     role = aws.iam.Role(
         pod.name,
-        name=ground.name(pod.name),
+        name=estate.name(pod.name),
         assume_role_policy=json.dumps(pods.TRUST),
-        permissions_boundary=ground.boundary,
-        opts=ground.options(after=after, parent=place.component),
+        permissions_boundary=estate.boundary,
+        opts=estate.options(after=after, parent=place.component),
     )
     policy = aws.iam.RolePolicy(
         pod.name,
         role=role.name,
-        policy=ground.registry_key.apply(
-            lambda key: json.dumps(pods.role_policy(ground.cloud.registry, key), sort_keys=True)
+        policy=estate.registry_key.apply(
+            lambda key: json.dumps(pods.role_policy(estate.cloud.registry, key), sort_keys=True)
         ),
-        opts=ground.options(parent=role),
+        opts=estate.options(parent=role),
     )
     association = aws.eks.PodIdentityAssociation(
         pod.name,
@@ -92,6 +92,6 @@ def _identity(
         service_account=pod.name,
         role_arn=role.arn,
         region=place.region,
-        opts=ground.options(after=[policy], parent=place.component),
+        opts=estate.options(after=[policy], parent=place.component),
     )
     return [role, policy, association]
