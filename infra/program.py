@@ -32,12 +32,15 @@ def target_of(settings: Settings) -> ModuleType:
 def build(settings: Settings) -> dict[str, pulumi.Input[Any]]:
     """Declare the whole stack; the stack's outputs."""
     target = target_of(settings)
+    home = next(iter(settings.regions), "")
     ground = target.ground(settings)
     bucket = target.audit_bucket(ground)
     gate = PromotionGate(
         "gate",
         table=settings.table,
         environment=settings.environment,
+        target=settings.target,
+        home=home,
         store=settings.store,
         opa_url=settings.opa_url,
         allow_destroy=settings.allow_destroy,
@@ -63,6 +66,8 @@ def build(settings: Settings) -> dict[str, pulumi.Input[Any]]:
         "receipt",
         intent=gate.intent,
         environment=settings.environment,
+        target=settings.target,
+        home=home,
         allow_destroy=settings.allow_destroy,
         bucket=settings.bucket,
         retention_days=settings.retention_days,

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from lockstep.errors import Denied, IntegrityError
 from lockstep.gate.judge import Judge, Observed, Place, Plan, plan
-from lockstep.local.stack import LocalStack
+from lockstep.ledger.stack import Stack
 from lockstep.paths import origin_of
-from lockstep.table import SLOTS, Cell, Slot, Table, at, release_in
+from lockstep.table import SLOTS, Cell, Slot, Table, at, cells, release_in
 
 if TYPE_CHECKING:
-    from lockstep.audit.local import LocalAudit
     from lockstep.audit.log import Log
     from lockstep.audit.note import Head
+    from lockstep.audit.opened import OpenLog
     from lockstep.audit.state import State
     from lockstep.gate.decision import Decision
     from lockstep.gate.opa import Opa
@@ -33,13 +33,13 @@ GATE_DEADLINE_S = 20.0
 class Reader:
     """One stack's record, and what is needed to judge a change of it."""
 
-    stack: LocalStack
+    stack: Stack
     environment: str
     bucket: str
     retention_days: int
     store_url: str = ""
     opa_url: str = ""
-    _audit: LocalAudit | None = field(default=None, init=False)
+    _audit: OpenLog | None = field(default=None, init=False)
     _state: State | None = field(default=None, init=False)
     _read: bool = field(default=False, init=False)
 
@@ -49,18 +49,10 @@ class Reader:
 
     # --- reading
 
-    def audit(self, *, write: bool = False) -> LocalAudit | None:
+    def audit(self, *, write: bool = False) -> OpenLog | None:
         """The log, opened; None where there is none yet. Raises Unavailable when it must be written to."""
-        from lockstep.audit.local import open_local
-
         if self._audit is None or write:
-            self._audit = open_local(
-                self.stack.name,
-                self.stack.paths,
-                write=write,
-                environment=self.environment,
-                bucket=self.bucket,
-            )
+            self._audit = self.stack.open_log(environment=self.environment, bucket=self.bucket, write=write)
         return self._audit
 
     def state(self, *, fresh: bool = False) -> State | None:
@@ -97,14 +89,23 @@ class Reader:
 
     # --- judging
 
+    def look(self, state: State | None, declared: Table) -> Observed:
+        """What is live in every region that record and declaration name."""
+        recorded: Table = {} if state is None else state.table
+        tables = [recorded, declared]
+        if state is not None and state.open_intent is not None:
+            tables += [state.open_intent[side] or {} for side in ("from", "to")]
+        regions = {region for table in tables for _, region, _ in cells(table)}
+        return self.stack.observe(recorded, sorted(regions))
+
     def judge(self, declared: Table) -> tuple[Plan, Decision] | None:
         """What is due for this table, and the policies' answer; None if nothing is due. Writes nothing."""
         state = self.state()
         opened = state is not None and state.open_intent is not None
-        observed = self.stack.observe() if opened else None
+        observed = self.look(state, declared) if opened else None
         if plan(declared, state, observed) is None:
             return None
-        return self.put(declared, state, observed or self.stack.observe())
+        return self.put(declared, state, observed or self.look(state, declared))
 
     def put(
         self, declared: Table, state: State | None, observed: Observed, *, reopened: bool = False
@@ -157,15 +158,11 @@ class Reader:
         return since
 
     def _judge(self) -> Judge:
-        from lockstep.evidence.keys import load_trust
-        from lockstep.stores import open_store, url_of
-
-        paths = self.stack.paths
         return Judge(
             stack=self.stack.name,
             environment=self.environment,
-            store=open_store(url_of(self.store_url, paths.store)),
-            trust=load_trust(paths.policies, self.environment),
+            store=self.stack.store(self.store_url),
+            trust=self.stack.trust(self.environment),
             opa=self._opa,
         )
 
@@ -183,8 +180,8 @@ class Reader:
                 raise unavailable("wrong_bundle", f"that OPA says it has {has[:80]}; this checkout is {ours}")
             yield replace(opa, known_revision=has)  # what was looked at is what must answer
             return
-        binary = self.stack.toolchain.opa
-        with private_opa(self.stack.paths.policies, self.environment, binary, GATE_DEADLINE_S) as opa:
+        policies = self.stack.paths.policies
+        with private_opa(policies, self.environment, self.stack.opa, GATE_DEADLINE_S) as opa:
             yield opa
 
     # --- proof for services and routes

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,8 +29,11 @@ from lockstep.paths import Paths, cache
 from lockstep.table import SLOTS, Cell, Slot, Table
 
 if TYPE_CHECKING:
+    from lockstep.audit.opened import OpenLog
+    from lockstep.evidence.keys import Trust
     from lockstep.gate.judge import Observed, Place
     from lockstep.local.drift import Drift
+    from lockstep.release.store import Store
     from lockstep.toolchain import Toolchain
 
 READY_S = 120.0
@@ -66,6 +69,31 @@ class LocalStack:
                 remedy="run `./lockstep doctor`, or `./lockstep up`, which gets them",
             )
         return found
+
+    # --- what the ledger asks (lockstep.ledger.stack)
+
+    @property
+    def opa(self) -> Path:
+        return self.toolchain.opa
+
+    @property
+    def history(self) -> Path:
+        return self.paths.history(self.name)
+
+    def open_log(self, *, environment: str, bucket: str, write: bool) -> OpenLog | None:
+        from lockstep.audit.local import open_local
+
+        return open_local(self.name, self.paths, write=write, environment=environment, bucket=bucket)
+
+    def trust(self, environment: str) -> Trust:
+        from lockstep.evidence.keys import load_trust
+
+        return load_trust(self.paths.policies, environment)
+
+    def store(self, url: str) -> Store:
+        from lockstep.stores import open_store, url_of
+
+        return open_store(url_of(url, self.paths.store))
 
     # --- starting
 
@@ -312,7 +340,8 @@ class LocalStack:
 
         return strays(self, regions)
 
-    def observe(self) -> Observed:
+    def observe(self, recorded: Table | None = None, regions: Collection[str] = ()) -> Observed:
+        """All that runs here, whatever the record says: gateways and services are known by their ports."""
         from lockstep.gate.judge import Observed
 
         return Observed(self.live(), self.serving())

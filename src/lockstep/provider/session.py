@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lockstep.ledger import Ledger
+from lockstep.ledger.stack import Stack
 from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths
+from lockstep.targets import LOCAL, stack_of
 
 if TYPE_CHECKING:
     from lockstep.local.drift import Drift
@@ -41,6 +43,12 @@ class Session:
         if name not in self._stacks:
             self._stacks[name] = LocalStack(self.paths, name)
         return self._stacks[name]
+
+    def stack_of(self, name: str, *, target: str, home: str) -> Stack:
+        """The stack where it runs; the one on this machine is shared with its processes."""
+        if target == LOCAL:
+            return self.stack(name)
+        return stack_of(self.paths, name, target=target, home=home)
 
     def alive(self, name: str) -> set[str]:
         """The stack's processes that run, asked at most once a second."""
