@@ -111,6 +111,11 @@ def test_durations(text: str, seconds: str) -> None:
     assert routes_of(changed("timeouts.request", text))[0]["route"]["timeout"] == seconds
 
 
+@pytest.mark.parametrize(("text", "idle"), [("5m", None), ("301s", "0s"), ("0s", "0s")])
+def test_envoys_own_limit_of_silence_does_not_shorten_a_timeout(text: str, idle: str | None) -> None:
+    assert routes_of(changed("timeouts.request", text))[0]["route"].get("idle_timeout") == idle
+
+
 @pytest.mark.parametrize(
     ("place", "value", "named"),
     [

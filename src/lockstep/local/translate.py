@@ -30,6 +30,8 @@ ROUTE_TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 
 _DURATION = re.compile(r"([0-9]{1,5}(h|m|s|ms)){1,4}")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_SILENCE_S = 300
+"""Envoy's own limit of silence on a request."""
 
 
 def translate(routes: Sequence[Json], backends: Backends) -> Json:
@@ -134,7 +136,7 @@ def _action(rule: Json, prefix: str, backends: Backends, at: str) -> Json:
     if not clusters:
         return _answer("route.withdrawn", "this region does not serve the model now", modifiers)
     forward["weighted_clusters"] = {"clusters": clusters}
-    forward["timeout"] = _duration(rule.get("timeouts", {}), f"{at}.timeouts")
+    forward |= _limits(rule.get("timeouts", {}), f"{at}.timeouts")
     # A request that reached no service is tried again on a new connection; one that did is not.
     forward["retry_policy"] = {
         "retry_on": "connect-failure,refused-stream,reset-before-request",
@@ -160,14 +162,18 @@ def _clusters(references: Sequence[Json], backends: Backends, at: str) -> list[J
     return clusters
 
 
-def _duration(timeouts: Json, at: str) -> str:
-    """A Gateway API duration (GEP-2257) as Envoy's seconds; no timeout where none is given."""
+def _limits(timeouts: Json, at: str) -> Json:
+    """A Gateway API duration (GEP-2257) as Envoy's seconds; no timeout where none is given.
+
+    Envoy's limit of silence is lifted where it would end a request before its timeout.
+    """
     only(timeouts, {"request"}, at)
     text = timeouts.get("request", "0s")
     if _DURATION.fullmatch(text) is None:
         raise unsupported(f"{at}.request", text)
     seconds = sum(int(n) * _SECONDS[unit] for n, unit in re.findall(r"([0-9]+)(ms|h|m|s)", text))
-    return f"{seconds:.3f}s"
+    limit = {"timeout": f"{seconds:.3f}s"}
+    return limit if 0 < seconds <= _SILENCE_S else {**limit, "idle_timeout": "0s"}
 
 
 def _answer(code: str, message: str, modifiers: Json) -> Json:
