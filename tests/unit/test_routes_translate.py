@@ -98,7 +98,9 @@ def test_header_changes_and_mirror() -> None:
         {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"remove": ["server"]}},
     ]
     first = routes_of(route)[0]
-    assert first["route"]["request_mirror_policies"] == [{"cluster": "digits-local-a-green"}]
+    assert first["route"]["request_mirror_policies"] == [
+        {"cluster": "digits-local-a-green", "disable_shadow_host_suffix_append": True}
+    ]
     assert first["request_headers_to_add"][0]["append_action"] == "APPEND_IF_EXISTS_OR_ADD"
     assert first["response_headers_to_remove"] == ["server"]
     assert first["response_headers_to_add"][0]["header"] == {"key": "x-lockstep-intent", "value": "3"}

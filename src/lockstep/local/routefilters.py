@@ -52,7 +52,8 @@ def _mirror(mirror: Json, backends: Backends, at: str) -> Json:
     name = mirror["backendRef"]["name"]
     if name not in backends:
         raise no_backend(name, at)
-    policy: Json = {"cluster": name}
+    # Without it Envoy would add "-shadow" to the copy's Host, and the service would see another request.
+    policy: Json = {"cluster": name, "disable_shadow_host_suffix_append": True}
     if "percent" in mirror:
         policy["runtime_fraction"] = {"default_value": {"numerator": mirror["percent"]}}
     return policy
