@@ -106,6 +106,13 @@ def test_header_changes_and_mirror() -> None:
     assert first["response_headers_to_add"][0]["header"] == {"key": "x-lockstep-intent", "value": "3"}
 
 
+@pytest.mark.parametrize(("prefix", "rewrite"), [("/a", "/new"), ("/a/", "/new"), ("/", "/new/")])
+def test_the_rest_of_a_path_keeps_its_slash_behind_a_new_prefix(prefix: str, rewrite: str) -> None:
+    route = changed("matches.0.path.value", prefix)
+    route["spec"]["rules"][0]["filters"][1]["urlRewrite"]["path"]["replacePrefixMatch"] = "/new/"
+    assert routes_of(route)[0]["route"]["prefix_rewrite"] == rewrite
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("500ms", "0.500s"), ("1m30s", "90.000s"), ("2h", "7200.000s"), ("0s", "0.000s")]
 )

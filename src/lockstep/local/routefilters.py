@@ -39,11 +39,12 @@ def _rewrite(rewrite: Json, prefix: str, at: str) -> Json:
     only(path, {"type", "replacePrefixMatch"}, f"{at}.path")
     if path.get("type") != "ReplacePrefixMatch":
         raise unsupported(f"{at}.path.type", path.get("type"))
-    new = str(path["replacePrefixMatch"]).rstrip("/")
+    new, bare = str(path["replacePrefixMatch"]).rstrip("/"), prefix.rstrip("/")
     if new:
-        return {"prefix_rewrite": new}
+        # What Envoy replaces of the prefix "/" is the slash that has to stand before the rest.
+        return {"prefix_rewrite": new if bare else f"{new}/"}
     # A plain prefix rewrite to "/" would make "//" of what follows (envoyproxy/envoy issue 26055).
-    pattern = "^" + re.escape(prefix.rstrip("/")) + "/*"
+    pattern = "^" + re.escape(bare) + "/*"
     return {"regex_rewrite": {"pattern": {"regex": pattern}, "substitution": "/"}}
 
 
