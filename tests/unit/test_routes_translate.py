@@ -32,6 +32,11 @@ def changed(place: str, value: Any) -> dict[str, Any]:
     return route
 
 
+def mirror(percent: Any) -> dict[str, Any]:
+    copy = {"backendRef": {"name": "digits-local-a-green", "port": 80}, "percent": percent}
+    return {"type": "RequestMirror", "requestMirror": copy}
+
+
 def routes_of(*routes: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = translate(routes, BACKENDS)["virtual_hosts"][0]["routes"]
     return found
@@ -61,7 +66,7 @@ def test_the_gateways_own_routes_stand_last() -> None:
 
 def test_precedence_is_the_gateway_apis() -> None:
     def rule(**match: Any) -> dict[str, Any]:
-        return {**copy.deepcopy(digits()["spec"]["rules"][0]), "matches": [match]}
+        return {"backendRefs": digits()["spec"]["rules"][0]["backendRefs"], "matches": [match]}
 
     def prefix(value: str) -> dict[str, str]:
         return {"type": "PathPrefix", "value": value}
@@ -95,8 +100,8 @@ def test_header_changes_and_mirror() -> None:
     route = digits(mirror="green")
     route["spec"]["rules"][0]["filters"] += [
         {"type": "RequestHeaderModifier", "requestHeaderModifier": {"add": [{"name": "x", "value": "1"}]}},
-        {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"remove": ["server"]}},
     ]
+    route["spec"]["rules"][0]["filters"][0]["responseHeaderModifier"]["remove"] = ["server"]
     first = routes_of(route)[0]
     assert first["route"]["request_mirror_policies"] == [
         {"cluster": "digits-local-a-green", "disable_shadow_host_suffix_append": True}
@@ -138,6 +143,22 @@ def test_envoys_own_limit_of_silence_does_not_shorten_a_timeout(text: str, idle:
         ("backendRefs.0.weight", 1.5, "backendRefs[0].weight"),
         ("backendRefs.0.weight", True, "backendRefs[0].weight"),
         ("backendRefs.0.weight", -1, "backendRefs[0].weight"),
+        (
+            "matches.0.headers",
+            [{"name": "a", "value": "b"}, {"name": "A", "value": "c"}],
+            "matches[0].headers",
+        ),
+        ("matches.0.path.type", "Exact", "filters[1]"),
+        ("matches", [{"path": {"value": "/a"}}, {"path": {"value": "/b"}}], "filters[1]"),
+        ("filters.1", {"type": "ResponseHeaderModifier", "responseHeaderModifier": {}}, "filters[1].type"),
+        (
+            "filters.0.responseHeaderModifier.remove",
+            ["X-Lockstep-Intent"],
+            "filters[0].responseHeaderModifier",
+        ),
+        ("filters.0", mirror(101), "filters[0].requestMirror.percent"),
+        ("filters.0", mirror(True), "filters[0].requestMirror.percent"),
+        ("filters.0", mirror(0.5), "filters[0].requestMirror.percent"),
         ("timeouts.backendRequest", "1s", "timeouts.backendRequest"),
         ("timeouts.request", "soon", "timeouts.request"),
         ("retry", {}, "spec.rules[0].retry"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lockstep.errors import LockstepError, UsageError
@@ -33,6 +33,20 @@ def add_filter(one: Json, prefix: str, backends: Backends, at: str, forward: Jso
         raise unsupported(f"{at}.type", kind)
 
 
+def check_filters(rule: Json, at: str) -> None:
+    """Refuse what the API refuses of a rule's filters together: a filter twice (a mirror may be), and a
+    prefix to replace where not just one prefix is matched."""
+    kinds = [one.get("type") for one in rule.get("filters", [])]
+    for number, kind in enumerate(kinds):
+        if kind != "RequestMirror" and kind in kinds[:number]:
+            raise unsupported(f"{at}.filters[{number}].type", f"{kind} a second time")
+    paths = [match.get("path", {}).get("type") for match in rule.get("matches") or [{}]]
+    if "URLRewrite" in kinds and (len(paths) > 1 or "Exact" in paths):
+        raise unsupported(
+            f"{at}.filters[{kinds.index('URLRewrite')}]", "URLRewrite but for one PathPrefix match"
+        )
+
+
 def _rewrite(rewrite: Json, prefix: str, at: str) -> Json:
     only(rewrite, {"path"}, at)
     path = rewrite["path"]
@@ -56,13 +70,18 @@ def _mirror(mirror: Json, backends: Backends, at: str) -> Json:
     # Without it Envoy would add "-shadow" to the copy's Host, and the service would see another request.
     policy: Json = {"cluster": name, "disable_shadow_host_suffix_append": True}
     if "percent" in mirror:
-        policy["runtime_fraction"] = {"default_value": {"numerator": mirror["percent"]}}
+        percent = mirror["percent"]
+        if not isinstance(percent, int) or isinstance(percent, bool) or not 0 <= percent <= 100:
+            raise unsupported(f"{at}.percent", percent)
+        policy["runtime_fraction"] = {"default_value": {"numerator": percent}}
     return policy
 
 
 def _headers(change: Json, side: str, at: str) -> Json:
     only(change, {"set", "add", "remove"}, at)
     actions = {"set": "OVERWRITE_IF_EXISTS_OR_ADD", "add": "APPEND_IF_EXISTS_OR_ADD"}
+    named = [header["name"] for key in actions for header in change.get(key, [])]
+    once_each([*named, *change.get("remove", [])], at)
     added = [
         {"header": {"key": header["name"], "value": header["value"]}, "append_action": action}
         for key, action in actions.items()
@@ -72,6 +91,14 @@ def _headers(change: Json, side: str, at: str) -> Json:
     if change.get("remove"):
         result[f"{side}_headers_to_remove"] = list(change["remove"])
     return result
+
+
+def once_each(headers: Sequence[str], at: str) -> None:
+    """Refuse a header that is named twice, in whatever case: the API has one action or condition for each."""
+    lower = [name.lower() for name in headers]
+    for name in headers:
+        if lower.count(name.lower()) > 1:
+            raise unsupported(at, f"{name} a second time")
 
 
 def only(value: Json, known: set[str], at: str) -> None:

@@ -19,7 +19,16 @@ from collections.abc import Iterator, Sequence
 
 from lockstep.canonical import canonical, digest
 from lockstep.local.httproute import ANNOTATION
-from lockstep.local.routefilters import Backends, Json, add_filter, no_backend, only, unsupported
+from lockstep.local.routefilters import (
+    Backends,
+    Json,
+    add_filter,
+    check_filters,
+    no_backend,
+    once_each,
+    only,
+    unsupported,
+)
 
 ROUTES = "lockstep"
 """Name of the route configuration, and the namespace of its metadata."""
@@ -73,6 +82,7 @@ def _entries(route: Json, backends: Backends) -> Iterator[tuple[tuple[int, ...],
     for number, rule in enumerate(route["spec"]["rules"]):
         at = f"spec.rules[{number}]"
         only(rule, {"matches", "filters", "backendRefs", "timeouts"}, at)
+        check_filters(rule, at)
         for place, match in enumerate(rule.get("matches") or [{}]):
             precedence, condition = _match(match, f"{at}.matches[{place}]")
             prefix = match.get("path", {}).get("value", "/")
@@ -101,6 +111,7 @@ def _match(match: Json, at: str) -> tuple[tuple[int, ...], Json]:
     path = match.get("path", {"type": "PathPrefix", "value": "/"})
     only(path, {"type", "value"}, f"{at}.path")
     kind, value = path.get("type", "PathPrefix"), path.get("value", "/")
+    once_each([header["name"] for header in match.get("headers", [])], f"{at}.headers")
     headers = [_header(header, f"{at}.headers[{i}]") for i, header in enumerate(match.get("headers", []))]
     if "method" in match:
         headers.append({"name": ":method", "string_match": {"exact": match["method"]}})
