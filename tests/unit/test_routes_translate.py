@@ -125,6 +125,21 @@ def test_durations(text: str, seconds: str) -> None:
     assert routes_of(changed("timeouts.request", text))[0]["route"]["timeout"] == seconds
 
 
+@pytest.mark.parametrize(
+    "value", ["/", "/a", "/a/", "/.a/..b/c.", "/%2e~", "/a%20b/", "/v1/models/digits-2/:x@y"]
+)
+def test_paths_that_requests_can_have_are_taken(value: str) -> None:
+    assert routes_of(changed("matches.0.path.value", value))[0]["name"] == "digits-local-a/0/0"
+
+
+def test_of_two_prefixes_the_longer_text_goes_first() -> None:
+    route = digits()
+    route["spec"]["rules"] = [
+        {**route["spec"]["rules"][0], "matches": [{"path": {"value": value}}]} for value in ("/a", "/a/")
+    ]
+    assert [one["name"] for one in routes_of(route)[:2]] == ["digits-local-a/1/0", "digits-local-a/0/0"]
+
+
 @pytest.mark.parametrize(("text", "idle"), [("5m", None), ("301s", "0s"), ("0s", "0s")])
 def test_envoys_own_limit_of_silence_does_not_shorten_a_timeout(text: str, idle: str | None) -> None:
     assert routes_of(changed("timeouts.request", text))[0]["route"].get("idle_timeout") == idle
@@ -148,6 +163,26 @@ def test_envoys_own_limit_of_silence_does_not_shorten_a_timeout(text: str, idle:
             [{"name": "a", "value": "b"}, {"name": "A", "value": "c"}],
             "matches[0].headers",
         ),
+        ("matches.0.method", "post", "matches[0].method"),
+        *[
+            ("matches.0.path.value", value, "matches[0].path.value")
+            for value in (
+                "a",
+                "",
+                "/a//b",
+                "/a//",
+                "//",
+                "/./a",
+                "/a/..",
+                "/a/.",
+                "/a%2fb",
+                "/a%2",
+                "/a#",
+                "/ä",
+                "/a?b",
+                "/a\n",
+            )
+        ],
         ("matches.0.path.type", "Exact", "filters[1]"),
         ("matches", [{"path": {"value": "/a"}}, {"path": {"value": "/b"}}], "filters[1]"),
         ("filters.1", {"type": "ResponseHeaderModifier", "responseHeaderModifier": {}}, "filters[1].type"),

@@ -37,6 +37,8 @@ HEALTH_PATH = "/healthz"
 ROUTE_TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 
 
+_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
+_PATH = re.compile(r"(/(?!\.{0,2}/|\.{1,2}$)([-\w.~!$&'()*+,;=:@]|%(?!2[fF])[0-9A-Fa-f]{2})*)+", re.ASCII)
 _DURATION = re.compile(r"([0-9]{1,5}(h|m|s|ms)){1,4}")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _SILENCE_S = 300
@@ -108,23 +110,33 @@ def _metadata(route: Json, match: Json) -> Json:
 
 def _match(match: Json, at: str) -> tuple[tuple[int, ...], Json]:
     only(match, {"path", "headers", "method"}, at)
-    path = match.get("path", {"type": "PathPrefix", "value": "/"})
-    only(path, {"type", "value"}, f"{at}.path")
-    kind, value = path.get("type", "PathPrefix"), path.get("value", "/")
+    kind, value = _path(match, f"{at}.path")
     once_each([header["name"] for header in match.get("headers", [])], f"{at}.headers")
     headers = [_header(header, f"{at}.headers[{i}]") for i, header in enumerate(match.get("headers", []))]
+    if match.get("method", "GET") not in _METHODS:
+        raise unsupported(f"{at}.method", match["method"])
     if "method" in match:
         headers.append({"name": ":method", "string_match": {"exact": match["method"]}})
     condition: Json = {"headers": headers} if headers else {}
     trimmed = value.rstrip("/")
     if kind == "Exact":
         condition["path"] = value
-    elif kind == "PathPrefix":
-        condition |= {"path_separated_prefix": trimmed} if trimmed else {"prefix": "/"}
     else:
-        raise unsupported(f"{at}.path.type", kind)
-    exact = kind == "Exact"
-    return (not exact, -len(value if exact else trimmed), "method" not in match, -len(headers)), condition
+        condition |= {"path_separated_prefix": trimmed} if trimmed else {"prefix": "/"}
+    return (kind != "Exact", -len(value), "method" not in match, -len(headers)), condition
+
+
+def _path(match: Json, at: str) -> tuple[str, str]:
+    """Kind and value of a match's path. One that no request can have (normalised before it is matched) is
+    refused, as the API does."""
+    path = match.get("path", {})
+    only(path, {"type", "value"}, at)
+    kind, value = path.get("type", "PathPrefix"), path.get("value", "/")
+    if kind not in ("Exact", "PathPrefix"):
+        raise unsupported(f"{at}.type", kind)
+    if _PATH.fullmatch(value) is None:
+        raise unsupported(f"{at}.value", value)
+    return kind, value
 
 
 def _header(header: Json, at: str) -> Json:
