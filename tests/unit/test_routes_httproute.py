@@ -88,6 +88,17 @@ def test_an_intent_is_the_index_of_a_record(intent: Any) -> None:
         http_route("digits", "local-a", {"blue": A, "green": None, "green_weight": 0}, intent=intent)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.001, "1ms"), (30.0, "30000ms"), (99.999, "99999ms"), (100.0, "100s"), (3661.5, "1h61s500ms")],
+)
+def test_a_timeout_has_no_number_that_the_api_refuses(seconds: float, text: str) -> None:
+    route = http_route(
+        "digits", "local-a", {"blue": A, "green": B, "green_weight": 5}, intent=0, timeout_s=seconds
+    )
+    assert route["spec"]["rules"][0]["timeouts"] == {"request": text}
+
+
 def test_a_mirror_needs_a_release() -> None:
     with pytest.raises(UsageError, match="green holds no release"):
         http_route(

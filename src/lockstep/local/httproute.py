@@ -154,8 +154,17 @@ def _rule(
         {"name": backend_name(model, region, slot), "port": SERVICE_PORT, "weight": weight}
         for slot, weight in weights.items()
     ]
-    rule["timeouts"] = {"request": f"{round(timeout_s * 1000)}ms"}
+    rule["timeouts"] = {"request": _duration(round(timeout_s * 1000))}
     return rule
+
+
+def _duration(milliseconds: int) -> str:
+    """A Gateway API duration (GEP-2257): no number in it has more than five digits."""
+    if milliseconds < 100_000:
+        return f"{milliseconds}ms"
+    seconds, rest = divmod(milliseconds, 1000)
+    parts = {"h": seconds // 3600, "s": seconds % 3600, "ms": rest}
+    return "".join(f"{number}{unit}" for unit, number in parts.items() if number)
 
 
 def route_cell(route: dict[str, Any]) -> Cell:
