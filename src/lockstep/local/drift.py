@@ -18,6 +18,7 @@ from lockstep.local import procfs, programs
 from lockstep.local.admin import Address, is_ready, read_clusters
 from lockstep.local.gateway import entry_files, gateway_files
 from lockstep.local.inforce import entry_strays, gateway_strays
+from lockstep.local.listeners import listening
 from lockstep.local.live import Live, read_gateways, read_live
 from lockstep.local.ports import ENTRY, holder
 from lockstep.local.supervisor import runs_as
@@ -205,7 +206,7 @@ def _of_process(stack: LocalStack, make: Callable[[], Program], ready: Callable[
         found.append(Drift("process.file", name, message, live=False))
     if not runs_as(pid, program):
         found.append(Drift("process.other", name, f"{name} (pid {pid}) runs another command than declared"))
-    at_port = procfs.listening(port)
+    at_port = listening(port)
     if at_port - procfs.sockets(family):
         what = f"{name}: {holder(port, apart_from=family)} listens on its port {port}"
         found.append(Drift("process.port", name, what))
