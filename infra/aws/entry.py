@@ -23,7 +23,7 @@ FAILURES = 2
 
 @dataclass(frozen=True)
 class Entry:
-    """last: what the routes and the receipt wait for; url: where clients go."""
+    """url: where clients go; resources: what routes and receipt wait for."""
 
     url: pulumi.Output[str]
     resources: tuple[pulumi.Resource, ...]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 
@@ -23,17 +22,6 @@ class Estate(Ground):
     def store(self) -> str:
         """URL of the release store, for the gate, the warrants and the pods alike."""
         return self.settings.store or f"s3://{self.cloud.registry}?region={self.home}"
-
-    @property
-    def log(self) -> dict[str, Any]:
-        """Where the record is, as gate, warrants and receipt are told."""
-        return {
-            "environment": self.settings.environment,
-            "target": self.settings.target,
-            "home": self.home,
-            "bucket": self.settings.bucket,
-            "retention_days": self.settings.retention_days,
-        }
 
     def image(self, lock: str) -> str:
         """The image that was made from a lock file. Raises UsageError `image.unknown`."""

@@ -30,7 +30,7 @@ class Ground:
 
     @property
     def home(self) -> str:
-        return self.settings.regions[0]
+        return self.settings.home
 
     def name(self, *parts: str) -> str:
         """A physical name: project, environment and the parts."""

@@ -60,7 +60,7 @@ class Pod:
     def selector(self) -> dict[str, str]:
         return {"app.kubernetes.io/name": self.name}
 
-    def metadata(self, **more: Any) -> Json:
+    def metadata(self, **more: Any) -> Any:
         return {"name": self.name, "namespace": self.namespace, "labels": self.labels, **more}
 
 

@@ -16,12 +16,13 @@ from lockstep.errors import Denied, IntegrityError
 from lockstep.gate.judge import Judge, Observed, Place, Plan, plan
 from lockstep.ledger.stack import Stack
 from lockstep.paths import origin_of
-from lockstep.table import SLOTS, Cell, Slot, Table, at, cells, release_in
+from lockstep.table import SLOTS, Slot, Table, at, cells, release_in
 
 if TYPE_CHECKING:
     from lockstep.audit.log import Log
     from lockstep.audit.note import Head
     from lockstep.audit.opened import OpenLog
+    from lockstep.audit.record import Record
     from lockstep.audit.state import State
     from lockstep.gate.decision import Decision
     from lockstep.gate.opa import Opa
@@ -186,28 +187,38 @@ class Reader:
 
     # --- proof for services and routes
 
-    def require_intent(self, place: Place, cell: dict[str, Any], index: int) -> None:
-        """The newest intent about this cell is record `index` and says exactly this; verified.
+    def require_intent(self, place: Place, cell: dict[str, Any], index: int) -> Record:
+        """The newest intent about this cell, which is record `index` and says exactly this; verified.
 
         Raises IntegrityError `route.no_record`: the second lock, for a program that skips the gate.
         """
-        if self._intended(place, index) != cell:
+        record = self._newest_intent(place, index)
+        if record is None or at(record["to"] or {}, *place) != cell:
             raise _no_record(f"{place[0]} in {place[1]} is {cell}")
+        return record
 
     def require_release(self, place: Place, slot: Slot, release: str, index: int) -> None:
         """The newest intent about this cell is record `index` and puts this release into this slot."""
-        if release_in(self._intended(place, index), slot) != release:
+        record = self._newest_intent(place, index)
+        intended = None if record is None else at(record["to"] or {}, *place)
+        if release_in(intended, slot) != release:
             raise _no_record(f"{slot} of {place[0]} in {place[1]} holds {release}")
 
-    def _intended(self, place: Place, index: int) -> Cell | None:
-        """What record `index` means a cell to be; None unless it is the newest intent about that cell."""
+    def _newest_intent(self, place: Place, index: int) -> Record | None:
+        """Record `index`; None unless it is the newest intent about that cell."""
         audit, state = self.audit(), self.state(fresh=True)
         if audit is None or state is None or index < 0:
             return None
         if state.cell_intent.get(place[0], {}).get(place[1]) != index:
             return None
         record = audit.log.read(index)
-        return at(record["to"] or {}, *place) if record.kind == "intent" else None
+        return record if record.kind == "intent" else None
+
+    def lock_of(self, release: str, runtime: str) -> str:
+        """The digest of the lock file that a release of this stack names for a runtime."""
+        from lockstep.release.lockfile import lock_digest
+
+        return lock_digest(self.stack.store(self.store_url), release, runtime)
 
     def require_leaving(self, place: Place) -> None:
         """The record has this cell withdrawn or gone, so its route may go."""
