@@ -68,7 +68,7 @@ def test_a_runtime_without_a_lock_file_is_named(stage: Scene) -> None:
         ReleaseWarrant().create(
             call(stage, "ReleaseWarrant"), placed(stage, stage.plain, 0, runtime="tensorrt")
         )
-    assert caught.value.code == "release.no_lock"
+    assert caught.value.code == "release.no_runtime"
 
 
 def test_a_step_of_the_cell_does_not_touch_the_service(stage: Scene) -> None:

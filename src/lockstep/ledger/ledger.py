@@ -15,7 +15,8 @@ from lockstep.errors import Denied, IntegrityError, LockstepError, Unavailable, 
 from lockstep.gate.judge import Observed, Place, Plan, live_table
 from lockstep.ledger.circumstances import claimed_actor, git_state
 from lockstep.ledger.measured import all_ready, answered, readiness
-from lockstep.ledger.reader import Reader, waits
+from lockstep.ledger.proof import Proof
+from lockstep.ledger.reader import waits
 from lockstep.table import SLOTS, Cell, Table, cells, is_withdrawn, release_in, releases, slot_share
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ MAX_LISTED = 100
 
 
 @dataclass
-class Ledger(Reader):
+class Ledger(Proof):
     """One stack's record, and what is needed to add to it."""
 
     def _writable(self) -> OpenLog:

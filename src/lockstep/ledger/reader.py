@@ -10,19 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lockstep.errors import Denied, IntegrityError
 from lockstep.gate.judge import Judge, Observed, Place, Plan, plan
 from lockstep.ledger.stack import Stack
 from lockstep.paths import origin_of
-from lockstep.table import SLOTS, Slot, Table, at, cells, release_in
+from lockstep.table import Table, cells
 
 if TYPE_CHECKING:
     from lockstep.audit.log import Log
     from lockstep.audit.note import Head
     from lockstep.audit.opened import OpenLog
-    from lockstep.audit.record import Record
     from lockstep.audit.state import State
     from lockstep.gate.decision import Decision
     from lockstep.gate.opa import Opa
@@ -185,52 +184,6 @@ class Reader:
         with private_opa(policies, self.environment, self.stack.opa, GATE_DEADLINE_S) as opa:
             yield opa
 
-    # --- proof for services and routes
-
-    def require_intent(self, place: Place, cell: dict[str, Any], index: int) -> Record:
-        """The newest intent about this cell, which is record `index` and says exactly this; verified.
-
-        Raises IntegrityError `route.no_record`: the second lock, for a program that skips the gate.
-        """
-        record = self._newest_intent(place, index)
-        if record is None or at(record["to"] or {}, *place) != cell:
-            raise _no_record(f"{place[0]} in {place[1]} is {cell}")
-        return record
-
-    def require_release(self, place: Place, slot: Slot, release: str, index: int) -> None:
-        """The newest intent about this cell is record `index` and puts this release into this slot."""
-        record = self._newest_intent(place, index)
-        intended = None if record is None else at(record["to"] or {}, *place)
-        if release_in(intended, slot) != release:
-            raise _no_record(f"{slot} of {place[0]} in {place[1]} holds {release}")
-
-    def _newest_intent(self, place: Place, index: int) -> Record | None:
-        """Record `index`; None unless it is the newest intent about that cell."""
-        audit, state = self.audit(), self.state(fresh=True)
-        if audit is None or state is None or index < 0:
-            return None
-        if state.cell_intent.get(place[0], {}).get(place[1]) != index:
-            return None
-        record = audit.log.read(index)
-        return record if record.kind == "intent" else None
-
-    def lock_of(self, release: str, runtime: str) -> str:
-        """The digest of the lock file that a release of this stack names for a runtime."""
-        from lockstep.release.lockfile import lock_digest
-
-        return lock_digest(self.stack.store(self.store_url), release, runtime)
-
-    def require_leaving(self, place: Place) -> None:
-        """The record has this cell withdrawn or gone, so its route may go."""
-        state = self.state(fresh=True)
-        if state is None:
-            return
-        opened = state.open_intent
-        table = state.table if opened is None or opened["change"] != "withdraw" else opened["to"]
-        cell = at(table, *place)
-        if cell is not None and any(release_in(cell, slot) is not None for slot in SLOTS):
-            raise _no_record(f"{place[0]} leaves {place[1]}")
-
 
 def _with_pending(log: Log) -> State:
     from lockstep.audit.state import fold
@@ -241,14 +194,6 @@ def _with_pending(log: Log) -> State:
     except IntegrityError:  # not a record; whoever writes next says so, and `audit verify` does
         return state
     return state if pending is None or pending.index != state.size else fold([pending], state)
-
-
-def _no_record(what: str) -> IntegrityError:
-    return IntegrityError(
-        f"no signed intent says that {what}",
-        code="route.no_record",
-        remedy="releases and weights come from the gate alone; change the stack file and run `./lockstep up`",
-    )
 
 
 def waits(proposed: Plan, decision: Decision) -> bool:

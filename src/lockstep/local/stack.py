@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep.canonical import parse
-from lockstep.errors import IntegrityError, LockstepError, Unavailable, UsageError
+from lockstep.errors import IntegrityError, LockstepError, Unavailable
 from lockstep.local import programs
 from lockstep.local.ports import ENTRY, Ports, listens, require_free
 from lockstep.local.probe import get
@@ -59,16 +59,9 @@ class LocalStack:
 
     @cached_property
     def toolchain(self) -> Toolchain:
-        from lockstep.toolchain import find
+        from lockstep.toolchain import require
 
-        found = find()
-        if found is None:
-            raise UsageError(
-                "the outside programs are not there",
-                code="toolchain.missing",
-                remedy="run `./lockstep doctor`, or `./lockstep up`, which gets them",
-            )
-        return found
+        return require()
 
     # --- what the ledger asks (lockstep.ledger.stack)
 

@@ -17,7 +17,7 @@ from lockstep.ledger.stack import Stack
 from lockstep.local.moment import Moment
 from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths
-from lockstep.targets import LOCAL, stack_of
+from lockstep.targets import stack_of
 
 if TYPE_CHECKING:
     from lockstep.local.drift import Drift
@@ -47,9 +47,8 @@ class Session:
 
     def stack_of(self, name: str, *, target: str, home: str) -> Stack:
         """The stack where it runs; the one on this machine is shared with its processes."""
-        if target == LOCAL:
-            return self.stack(name)
-        return stack_of(self.paths, name, target=target, home=home)
+        found = stack_of(self.paths, name, target=target, home=home)
+        return self.stack(name) if isinstance(found, LocalStack) else found
 
     def alive(self, name: str) -> set[str]:
         """The stack's processes that run, asked at most once a second."""
