@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 # The folder of this file comes first on the path; its modules must not shadow anybody's.
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
 
 
-def make() -> "AwsStandIn":
+def make() -> Any:
     from lockstep.standin.aws.plugin import AwsStandIn
     from lockstep.standin.project import state_folder
 
@@ -15,11 +16,6 @@ def make() -> "AwsStandIn":
 
 
 if __name__ == "__main__":
-    from typing import TYPE_CHECKING
-
     from lockstep.standin.server import serve
-
-    if TYPE_CHECKING:
-        from lockstep.standin.aws.plugin import AwsStandIn
 
     serve(make)
