@@ -197,6 +197,6 @@ def test_a_target_that_is_not_there_is_refused(stack: str) -> None:
 
 
 def test_both_targets_have_the_same_nouns() -> None:
-    nouns = {"audit_bucket", "entry_point", "gateway", "route", "service"}
+    nouns = {"audit_bucket", "entry_point", "ground", "region", "route", "service"}
     target = target_of(example())
     assert nouns <= set(dir(target))
