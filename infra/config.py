@@ -8,6 +8,7 @@ there too.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,6 +58,12 @@ class Settings:
     runtime: str
     port: int
     cloud: Cloud | None = None
+
+
+def adopting() -> bool:
+    """Whether this one run takes over the buckets and keys that a destroyed stack left behind. Not a key of
+    the config: it is true of a run, not of a stack."""
+    return os.environ.get("LOCKSTEP_ADOPT") == "1"
 
 
 def defaults(project_file: Path) -> dict[str, Any]:

@@ -69,9 +69,9 @@ LOSES = (
 
 
 def boundary(account: Account) -> list[Statement]:
-    """The services that a stack is made of, and roles of its own name; nothing of users, so no credential that
-    lives long. No role without this boundary, no hand on the roles of CI or on this, no loss of data or keys.
-    """
+    """The services that a stack is made of, and roles of its own name; nothing of users, so no credential
+    that lives long. No role without this boundary, no hand on the roles of CI or on this, no loss of data or
+    keys."""
     kinds = ("role", "policy", "instance-profile")
     own = [account.iam(f"{kind}/{PROJECT}-*") for kind in kinds]
     linked = account.iam("role/aws-service-role/*")

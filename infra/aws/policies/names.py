@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from infra.config import Settings
 from lockstep.paths import PROJECT
 
 PREVIEW, APPLY, ROLLBACK, REVIEW = "preview", "apply", "rollback", "review"
@@ -91,3 +92,24 @@ class Names:
 
     def objects(self, bucket: str, *keys: str) -> list[str]:
         return [f"{self.account.bucket(bucket)}/{key}" for key in keys or ("*",)]
+
+
+def names_of(settings: Settings, account: str) -> Names:
+    """A stack's names in the account that its credentials are for."""
+    cloud = settings.cloud
+    if cloud is None:
+        raise ValueError("a stack in the cloud is loaded with its cloud settings")
+    home, replica = settings.regions[0], cloud.replica
+    own = Account(partition_of(home), account, home)
+    elsewhere = replica.account not in ("", account)
+    return Names(
+        account=own,
+        environment=settings.environment,
+        regions=settings.regions,
+        audit=settings.bucket,
+        copy=replica.bucket,
+        copy_region=replica.region,
+        copy_account=Account(own.partition, replica.account, replica.region) if elsewhere else own,
+        registry=cloud.registry,
+        retention_days=settings.retention_days,
+    )
