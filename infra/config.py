@@ -8,6 +8,7 @@ there too.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,6 +74,11 @@ class Settings:
             "bucket": self.bucket,
             "retention_days": self.retention_days,
         }
+
+def adopting() -> bool:
+    """Whether this one run takes over the buckets and keys that a destroyed stack left behind. Not a key of
+    the config: it is true of a run, not of a stack."""
+    return os.environ.get("LOCKSTEP_ADOPT") == "1"
 
 
 def defaults(project_file: Path) -> dict[str, Any]:
