@@ -36,6 +36,8 @@ NEEDED_BY = {
     "NodeClass": ("karpenter.sh/v1", "NodePool", ("spec", "template", "spec", "nodeClassRef", "name")),
 }
 """Kind -> who may still name an object of it: its controller keeps it until nobody does."""
+SERVERS_OWN = ("customresourcecleanup.apiextensions.k8s.io",)
+"""Finalizers that the API server itself takes away."""
 OURS_TO_TAKE = ("foregroundDeletion", "kubernetes.io/pvc-protection", "kubernetes.io/pv-protection")
 GONE_S = 30.0
 
@@ -79,7 +81,8 @@ def require_unused(api: Api, kind: str, name: str) -> None:
 def remove(api: Api, kind: Kind, namespace: str, name: str) -> None:
     """Delete an object in the foreground, as the provider does, and wait until it is gone.
 
-    Raises DeadlineExceeded `kubernetes.not_gone` for one that a finalizer keeps.
+    Raises LockstepError `kubernetes.kept` for one with a finalizer that nobody here takes away,
+    DeadlineExceeded `kubernetes.not_gone` where the server does not get on.
     """
     require_unused(api, kind.name, name)
     path = kind.path(namespace, name)
@@ -93,11 +96,10 @@ def remove(api: Api, kind: Kind, namespace: str, name: str) -> None:
     deadline = time.monotonic() + GONE_S
     while (live := api.get(kind, namespace, name)) is not None:
         if time.monotonic() > deadline:
-            kept = live["metadata"].get("finalizers") or live.get("spec", {}).get("finalizers")
             raise DeadlineExceeded(
-                f"{kind.name} {name} is still there after {GONE_S:.0f} s: its finalizers are {kept}",
+                f"{kind.name} {name} is still there after {GONE_S:.0f} s",
                 code="kubernetes.not_gone",
-                remedy="let what takes these finalizers away be deleted after it",
+                remedy="look into the API server's log",
             )
         _play_controllers(api, kind, path, live)
         time.sleep(0.02)
@@ -110,6 +112,12 @@ def _play_controllers(api: Api, kind: Kind, path: str, live: Mapping[str, Any]) 
         _unless_gone(api, "PUT", f"{path}/finalize", body)
     finalizers = live["metadata"].get("finalizers") or []
     kept = [each for each in finalizers if each not in OURS_TO_TAKE]
+    if strange := [each for each in kept if each not in SERVERS_OWN]:
+        raise LockstepError(
+            f"{kind.name} {live['metadata']['name']} would never end: nobody takes away {', '.join(strange)}",
+            code="kubernetes.kept",
+            remedy="let what takes this finalizer away be deleted after it",
+        )
     if kept != finalizers:
         _unless_gone(api, "PATCH", path, {"metadata": {"finalizers": kept}}, MERGE)
 
