@@ -179,3 +179,30 @@ def test_a_kind_that_is_not_the_resources(tmp_path: Path) -> None:
 def test_a_patch_resource_is_not_taken(tmp_path: Path) -> None:
     call = Call(URN, "kubernetes:apps/v1:DeploymentPatch", "web")
     assert KubernetesStandIn(tmp_path, None, "4").check(call, {}, deployment()).failures
+
+
+def test_the_sdks_types_where_no_server_runs(tmp_path: Path) -> None:
+    """All that is wrong at once, with its path; names are meant for a person."""
+    provider = KubernetesStandIn(tmp_path, None, "4")
+    thing = deployment(replicas="three")
+    thing["spec"]["template"]["spec"]["containers"][0]["imagePullPolice"] = "Always"
+    reasons = [failure.reason for failure in provider.check(CALL, {}, thing).failures]
+    assert any(reason.startswith("spec.replicas must be an integer") for reason in reasons)
+    assert any("did you mean 'imagePullPolicy'" in reason for reason in reasons)
+    assert len(reasons) == 2
+
+
+def test_of_a_custom_resource_the_frame(tmp_path: Path) -> None:
+    token = "kubernetes:keda.sh/v1alpha1:ScaledObject"
+    call = Call("urn:pulumi:staging::lockstep::x::s", token, "s")
+    provider = KubernetesStandIn(tmp_path, None, "4")
+    frame = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "spec": {"anything": [1]}}
+    assert provider.check(call, {}, {**frame, "metadata": {"name": "s"}}).failures == []
+    wrong = provider.check(call, {}, {**frame, "metadata": {"nam": "s"}}).failures
+    assert [failure.path for failure in wrong] == ["metadata.nam"]
+
+
+def test_a_release_is_typed(tmp_path: Path) -> None:
+    call = Call("urn:pulumi:staging::lockstep::x::eg", "kubernetes:helm.sh/v3:Release", "eg")
+    wrong = KubernetesStandIn(tmp_path, None, "4").check(call, {}, {"skipCrd": True}).failures
+    assert {failure.path for failure in wrong} == {"skipCrd", "chart"}

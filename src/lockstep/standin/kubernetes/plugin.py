@@ -55,16 +55,17 @@ class KubernetesStandIn:
             self._judge = Judge(Api(found.access), self._settings, self._diagnostics.warn)
 
     def check(self, call: Call, old: Values, new: Values) -> Checked:
-        """A name and a namespace, and what the SDK's types refuse; the API server comes later, because
-        nothing says here whether this is a preview."""
+        """A name and a namespace; what the SDK's types refuse, where no API server will see the object. That
+        one comes later, because nothing says here whether this is a preview."""
         inputs = objects.without_none(new)
         if call.token.endswith("Patch") or call.token.startswith("kubernetes:yaml/"):
             return Checked(inputs, [Failure("", UNSUPPORTED.format(token=call.token))])
-        failures = self._types.failures(call.token, inputs)
         if call.token == release.TOKEN:
+            failures = self._types.failures(call.token, inputs)
             return Checked({**inputs, "name": release.name_of(inputs, call.name)}, failures)
-        failures += _misnamed(call, inputs)
-        if self._judge is None and not failures:
+        failures = _misnamed(call, inputs)
+        if self._judge is None:
+            failures += self._types.failures(call.token, inputs)
             self._diagnostics.warn(call.urn, self._unjudged())
         return Checked(inputs if failures else self._placed(objects.named(call, old, inputs)), failures)
 
@@ -187,7 +188,7 @@ def _misnamed(call: Call, inputs: Values) -> list[Failure]:
     """The kind that the object names is the one that the resource is."""
     version, kind = objects.version_and_kind(call.token)
     return [
-        Failure(key, f"is {inputs.get(key)!r}, but the resource is a {version}/{kind}")
+        Failure(key, f"{key} is {inputs.get(key)!r}, but the resource is a {version}/{kind}")
         for key, meant in (("apiVersion", version), ("kind", kind))
         if inputs.get(key) != meant
     ]

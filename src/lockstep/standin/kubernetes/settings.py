@@ -24,6 +24,7 @@ FLAGS = (
 )
 TEXTS = ("cluster", "clusterIdentifier", "context", "kubeconfig", "namespace", "renderYamlToDirectory")
 GROUPS = ("helmReleaseSettings", "kubeClientSettings")
+NOT_APPLIED = "enableServerSideApply is false: what is sent in another way is not judged here"
 FROM_ENGINE = ("version", "pluginDownloadURL")
 UNKNOWN_KEYS = "__unknown"
 """Our word to ourselves, from the check of the settings to their use: which of them nobody knows yet."""
@@ -52,11 +53,11 @@ def problems(config: Values) -> list[Failure]:
         if holds_unknown(value) or value is None:
             continue
         if key in FLAGS and _flag(value) is None:
-            failures.append(Failure(key, f"must be true or false, is {value!r}"))
+            failures.append(Failure(key, f"{key} must be true or false, and is {value!r}"))
         if key in TEXTS and not isinstance(value, str):
-            failures.append(Failure(key, f"must be text, is {type(value).__name__}"))
+            failures.append(Failure(key, f"{key} must be a string, and is {value!r}"))
     if _flag(config.get("enableServerSideApply")) is False:
-        failures.append(Failure("enableServerSideApply", "objects that are not sent by server-side apply"))
+        failures.append(Failure("enableServerSideApply", NOT_APPLIED))
     if isinstance(config.get("kubeconfig"), str):
         failures += _kubeconfig_problems(config["kubeconfig"])
     return failures
@@ -100,8 +101,8 @@ def _kubeconfig_problems(text: str) -> list[Failure]:
     try:
         document = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError) as error:
-        return [Failure("kubeconfig", f"is no YAML or JSON: {str(error).splitlines()[0]}")]
+        return [Failure("kubeconfig", f"kubeconfig is no YAML or JSON: {str(error).splitlines()[0]}")]
     if not isinstance(document, dict):
-        return [Failure("kubeconfig", "is no document with clusters, contexts and users")]
+        return [Failure("kubeconfig", "kubeconfig is no document with clusters, contexts and users")]
     missing = [key for key in ("clusters", "contexts", "users") if not document.get(key)]
-    return [Failure("kubeconfig", f"names no {', no '.join(missing)}")] if missing else []
+    return [Failure("kubeconfig", f"kubeconfig names no {', no '.join(missing)}")] if missing else []
