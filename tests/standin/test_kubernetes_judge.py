@@ -15,6 +15,7 @@ from lockstep.standin.kubernetes.cluster import Cluster
 from lockstep.standin.kubernetes.plugin import KubernetesStandIn
 from lockstep.standin.provider import Call, State
 from lockstep.standin.wire import UNKNOWN, Values
+from tests.support.clusters import clusters
 
 SECURE = {
     "allowPrivilegeEscalation": False,
@@ -31,6 +32,12 @@ def call(thing: Values, *, preview: bool = False) -> Call:
     token = f"kubernetes:{version}:{thing['kind']}"
     name = thing["metadata"]["name"]
     return Call(f"urn:pulumi:staging::lockstep::{token}::{name}", token, name, preview)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with clusters(tmp_path_factory.mktemp("clusters"), ["eu-central-1"]) as started:
+        yield started["eu-central-1"]
 
 
 @pytest.fixture
