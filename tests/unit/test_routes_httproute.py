@@ -33,6 +33,13 @@ def test_annotations_say_what_the_weights_cannot() -> None:
     }
 
 
+def test_a_models_path_has_no_slash_at_its_end() -> None:
+    route = http_route("digits", "local-a", {"blue": A, "green": B, "green_weight": 5}, intent=3)
+    assert route["spec"]["rules"][0]["matches"] == [
+        {"path": {"type": "PathPrefix", "value": "/v1/models/digits"}}
+    ]
+
+
 def test_an_empty_slot_has_no_backend() -> None:
     route = http_route("digits", "local-a", {"blue": A, "green": None, "green_weight": 0}, intent=0)
     assert weights(route) == {"digits-local-a-blue": 1000}

@@ -42,7 +42,9 @@ def backend_name(model: str, region: str, slot: Slot) -> str:
 
 
 def path_prefix(model: str) -> str:
-    return f"/v1/models/{model}/"
+    """Of a model's own paths. Without a slash at its end: Envoy Gateway replaces one that has it only where
+    the path goes on behind it."""
+    return f"/v1/models/{model}"
 
 
 def weight_tenths(green_weight: object) -> int:
