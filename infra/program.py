@@ -37,12 +37,10 @@ def build(settings: Settings) -> dict[str, pulumi.Input[Any]]:
     gate = PromotionGate(
         "gate",
         table=settings.table,
-        environment=settings.environment,
-        store=settings.store,
+        store=ground.store,
         opa_url=settings.opa_url,
         allow_destroy=settings.allow_destroy,
-        bucket=settings.bucket,
-        retention_days=settings.retention_days,
+        **settings.log,
         opts=pulumi.ResourceOptions(depends_on=[bucket]),
     )
     places = {name: target.region(ground, name, after=[bucket, gate]) for name in settings.regions}
@@ -57,16 +55,14 @@ def build(settings: Settings) -> dict[str, pulumi.Input[Any]]:
             for slot in SLOTS
             if release_in(cell, slot) is not None
         ]
-        after = [place.gateway, entry, *services]
+        after = [place.gateway, *entry.resources, *services]
         routes.append(target.route(ground, place, model, allowed, after=after))
     receipt = PromotionReceipt(
         "receipt",
         intent=gate.intent,
-        environment=settings.environment,
         allow_destroy=settings.allow_destroy,
-        bucket=settings.bucket,
-        retention_days=settings.retention_days,
-        opts=pulumi.ResourceOptions(depends_on=[gate, entry, *routes]),
+        **settings.log,
+        opts=pulumi.ResourceOptions(depends_on=[gate, *entry.resources, *routes]),
     )
     return {
         "entrypoint": entry.url,

@@ -13,8 +13,9 @@ from typing import Any
 import pulumi
 import pulumi_aws
 
+from infra.aws.policies.names import Account, partition_of
 from infra.cloud import Cloud
-from infra.config import Settings
+from infra.config import Settings, adopting
 from lockstep.paths import PROJECT
 
 
@@ -31,11 +32,28 @@ class Ground:
 
     @property
     def home(self) -> str:
-        return self.settings.regions[0]
+        return self.settings.home
 
     def name(self, *parts: str) -> str:
         """A physical name: project, environment and the parts."""
         return "-".join((PROJECT, self.settings.environment, *parts))
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {"lockstep:project": PROJECT, "lockstep:environment": self.settings.environment}
+
+    @property
+    def adopt(self) -> bool:
+        """Whether this run takes over what an earlier stack of this name left behind."""
+        return adopting()
+
+    @property
+    def boundary(self) -> pulumi.Output[str] | None:
+        """The ARN of the boundary that every role carries; None where no CI may assume one."""
+        if not self.cloud.identity.repository:
+            return None
+        partition, home = partition_of(self.home), self.home
+        return self.account.apply(lambda number: Account(partition, number, home).boundary)
 
     def options(self, *, after: Sequence[pulumi.Resource] = (), **more: Any) -> pulumi.ResourceOptions:
         """The options of every AWS resource: this provider, and what it waits for."""
