@@ -35,4 +35,4 @@ class Estate(Ground):
 
 def estate(settings: Settings) -> Estate:
     base = ground(settings)
-    return Estate(base.settings, base.cloud, base.provider, base.account, registry(base))
+    return Estate(**vars(base), registry=registry(base))
