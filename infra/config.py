@@ -75,6 +75,7 @@ class Settings:
             "retention_days": self.retention_days,
         }
 
+
 def adopting() -> bool:
     """Whether this one run takes over the buckets and keys that a destroyed stack left behind. Not a key of
     the config: it is true of a run, not of a stack."""
