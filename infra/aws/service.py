@@ -80,14 +80,12 @@ def _identity(
     policy = aws.iam.RolePolicy(
         pod.name,
         role=role.name,
-        policy=estate.registry_key.apply(
-            lambda key: json.dumps(pods.role_policy(estate.cloud.registry, key), sort_keys=True)
-        ),
+        policy=json.dumps(pods.role_policy(estate.registry.bucket), sort_keys=True),
         opts=estate.options(parent=role),
     )
     association = aws.eks.PodIdentityAssociation(
         pod.name,
-        cluster_name=place.cluster_name,
+        cluster_name=place.cluster.name,
         namespace=pod.namespace,
         service_account=pod.name,
         role_arn=role.arn,

@@ -209,6 +209,14 @@ def test_a_call_knows_its_stack_and_name(provider: LockstepProvider, thing: Thin
     assert (call.stack, call.name) == ("local", "one")
 
 
+def test_a_resource_beneath_a_component_is_of_the_same_kind(provider: LockstepProvider, thing: Thing) -> None:
+    beneath = URN.replace("::lockstep:index:", "::lockstep:infra:Region$lockstep:index:")
+    assert beneath != URN
+    properties_ = properties(size=1, name="x")
+    asyncio.run(provider.check(api.CheckRequest(beneath, {}, properties_, random_seed=b"")))
+    assert thing.asked
+
+
 def test_an_error_reaches_the_user_without_a_traceback(provider: LockstepProvider, thing: Thing) -> None:
     thing.fails = LockstepError("it broke", code="a.b", remedy="mend it")
     with pytest.raises(Exception, match=r"^it broke \[a.b\]\n  next: mend it$") as caught:
