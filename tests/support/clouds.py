@@ -62,7 +62,7 @@ def sdks() -> tuple[Sdk, Types]:
 
 @dataclass(frozen=True)
 class Registered:
-    """One resource as the engine would have been told of it. after: names (type and name) that it waits for."""
+    """One resource as the engine would have been told of it. after: type and name of what it waits for."""
 
     type: str
     name: str
