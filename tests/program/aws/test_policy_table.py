@@ -3,9 +3,8 @@
 The table is policies.txt. who: a role of CI; `admin`, who may do everything in the stack's account; `root`,
 its root user; `foreign`, an administrator of another account; `made`, a role that CI made and gave every
 right; a service; `copier`, the role that replicates (`+`: with every right). `far`: where the copy is in
-another account. what: see
-`things`. with: what the request says, see `WORDS`. answer: `yes`, or `no` and the statement that says so,
-where one does.
+another account. what: see `things`. with: what the request says, see `WORDS`. answer: `yes`, or `no` and the
+statement that says so, where one does.
 """
 
 from __future__ import annotations
@@ -284,14 +283,27 @@ def weakened() -> Iterator[tuple[str, str, dict[str, list[Statement]]]]:
                     yield name, f"{statement['Sid']} {operator} {key}", {**DOCUMENTS, name: changed}
 
 
-def verdicts(made: Mapping[str, list[Statement]]) -> list[bool]:
+def concerned(name: str) -> list[Row]:
+    """The rows in which this document speaks."""
+    who, what, said = principals(DOCUMENTS), things(DOCUMENTS), DOCUMENTS[name]
+    return [
+        row
+        for row in ROWS
+        if said is who[row.who].policy or said is who[row.who].boundary or said is what[row.what].policy
+    ]
+
+
+def verdicts(of: list[Row], made: Mapping[str, list[Statement]]) -> list[bool]:
     who, what = principals(made), things(made)
-    return [answer(who[row.who], row.action, what[row.what], row.context).allowed for row in ROWS]
+    return [answer(who[row.who], row.action, what[row.what], row.context).allowed for row in of]
 
 
 def test_no_statement_and_no_condition_can_go_unnoticed() -> None:
-    whole = verdicts(DOCUMENTS)
-    unnoticed = [f"{name}: {what}" for name, what, made in weakened() if verdicts(made) == whole]
+    of = {name: concerned(name) for name in DOCUMENTS}
+    whole = {name: verdicts(of[name], DOCUMENTS) for name in DOCUMENTS}
+    unnoticed = [
+        f"{name}: {what}" for name, what, made in weakened() if verdicts(of[name], made) == whole[name]
+    ]
     assert unnoticed == []
 
 
