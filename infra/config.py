@@ -59,6 +59,22 @@ class Settings:
     port: int
     cloud: Cloud | None = None
 
+    @property
+    def home(self) -> str:
+        """The first region: where the audit bucket and what is global live."""
+        return self.regions[0] if self.regions else ""
+
+    @property
+    def log(self) -> dict[str, Any]:
+        """Where the record is, as gate, receipt and warrants are told."""
+        return {
+            "environment": self.environment,
+            "target": self.target,
+            "home": self.home,
+            "bucket": self.bucket,
+            "retention_days": self.retention_days,
+        }
+
 
 def adopting() -> bool:
     """Whether this one run takes over the buckets and keys that a destroyed stack left behind. Not a key of

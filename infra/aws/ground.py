@@ -21,17 +21,18 @@ from lockstep.paths import PROJECT
 
 @dataclass(frozen=True)
 class Ground:
-    """account and partition: of the credentials, known in preview; home: the first region, where the audit
-    bucket, the registry and what is global live."""
+    """account: of the credentials, known in preview; deployer: the ARN of the role or user behind them; home:
+    the first region, where the audit bucket, the registry and what is global live."""
 
     settings: Settings
     cloud: Cloud
     provider: pulumi_aws.Provider
     account: pulumi.Output[str]
+    deployer: pulumi.Output[str]
 
     @property
     def home(self) -> str:
-        return self.settings.regions[0]
+        return self.settings.home
 
     def name(self, *parts: str) -> str:
         """A physical name: project, environment and the parts."""
@@ -70,5 +71,7 @@ def ground(settings: Settings) -> Ground:
         allowed_account_ids=[cloud.account] if cloud.account else None,
         default_tags={"tags": {"lockstep:project": PROJECT, "lockstep:environment": settings.environment}},
     )
-    identity = pulumi_aws.get_caller_identity_output(opts=pulumi.InvokeOptions(provider=provider))
-    return Ground(settings, cloud, provider, identity.account_id)
+    asked = pulumi.InvokeOptions(provider=provider)
+    identity = pulumi_aws.get_caller_identity_output(opts=asked)
+    session = pulumi_aws.iam.get_session_context_output(arn=identity.arn, opts=asked)
+    return Ground(settings, cloud, provider, identity.account_id, session.issuer_arn)
