@@ -18,7 +18,7 @@ from infra.aws.gateway import gateway
 from infra.aws.ground import Ground
 from infra.aws.karpenter import karpenter
 from infra.aws.kubernetes import Kubernetes, kubernetes
-from infra.aws.network import Network, network
+from infra.aws.network import network
 from infra.aws.site import Region, Site
 
 
@@ -26,22 +26,27 @@ from infra.aws.site import Region, Site
 class Place:
     """One region, as services, routes and the entry point need it.
 
-    gateway: what routes attach to; gateway_ready: what must be there before traffic arrives. balancer: its
-    host name, ARN and zone are what the entry point leads to. ready: what a service waits for.
+    gateway: what waits for it finds a gateway that traffic reaches. balancer: its host name and ARN are what
+    the entry point leads to. ready: what a service waits for.
     """
 
     region: str
     component: Region
-    network: Network
     cluster: aws.eks.Cluster
     kubernetes: k8s.Provider
     namespace: str
     gateway: pulumi.Resource
-    gateway_ready: tuple[pulumi.Resource, ...]
     balancer: aws.lb.LoadBalancer
     ready: tuple[pulumi.Resource, ...]
-    site: Site
     inside: Kubernetes
+
+    @property
+    def cluster_name(self) -> pulumi.Output[str]:
+        return self.cluster.name
+
+    @property
+    def balancer_arn(self) -> pulumi.Output[str]:
+        return self.balancer.arn
 
     @property
     def address(self) -> pulumi.Output[str]:
@@ -78,14 +83,11 @@ def region(ground: Ground, name: str, *, after: Sequence[pulumi.Resource]) -> Pl
     return Place(
         region=name,
         component=component,
-        network=net,
         cluster=made.resource,
         kubernetes=inside.provider,
         namespace=MODELS,
         gateway=front.resource,
-        gateway_ready=front.ready,
         balancer=front.balancer.resource,
         ready=tuple(ready),
-        site=site,
         inside=inside,
     )
