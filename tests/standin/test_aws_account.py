@@ -202,6 +202,30 @@ def test_a_clusters_subnets_change_in_place_and_its_role_does_not(aws: Aws) -> N
     assert aws.diff(made, {**given, "accessConfig": {"authenticationMode": "API"}}).replaces == []
 
 
+def test_what_the_program_names_goes_before_its_replacement_comes(aws: Aws) -> None:
+    named = aws.create("s3/bucket:Bucket", {"bucket": "audit"})
+    locked = aws.diff(named, {"bucket": "audit", "objectLockEnabled": True})
+    assert locked.delete_before_replace and locked.replaces == ["objectLockEnabled"]
+    assert not aws.diff(named, {"bucket": "other", "objectLockEnabled": True}).delete_before_replace
+    automatic = aws.create("s3/bucket:Bucket", {}, "two")
+    assert not aws.diff(automatic, {"objectLockEnabled": True}).delete_before_replace
+
+
+def test_a_replacement_is_another_resource_while_the_old_one_is_there(aws: Aws) -> None:
+    old = aws.create("kms/key:Key", {})
+    new = aws.create("kms/key:Key", {"multiRegion": True})
+    assert new.id != old.id
+    aws.delete(old)
+    assert aws.read(new).state.outputs["multiRegion"] is True
+
+
+def test_what_has_its_buckets_name_is_put_over_what_is_there(aws: Aws) -> None:
+    aws.create("s3/bucket:Bucket", {"bucket": "audit"})
+    one = aws.create("s3/bucketPolicy:BucketPolicy", {"bucket": "audit", "policy": "{}"})
+    two = aws.create("s3/bucketPolicy:BucketPolicy", {"bucket": "audit", "policy": "[]"})
+    assert one.id == two.id and aws.read(one).state.outputs["policy"] == "[]"
+
+
 # ---- what cannot be made
 
 

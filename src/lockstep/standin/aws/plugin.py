@@ -83,7 +83,8 @@ class AwsStandIn:
         rules += [path for path in behaviour.settled if first(before, path)]
         rules = [path for path in rules if first(before, path) != first(after, path)]
         paths = sorted(differences(before, after))
-        return Change({path: any(concerns(path, rule) for rule in rules) for path in paths})
+        changed = {path: any(concerns(path, rule) for rule in rules) for path in paths}
+        return Change(changed, delete_before_replace=_named_by_program(behaviour, before, new))
 
     def create(self, call: Call, inputs: Values) -> tuple[str, Values]:
         signature, behaviour = self._sdk.resource(call.token), table().of(call.token)
@@ -104,7 +105,7 @@ class AwsStandIn:
         self, account: Account, call: Call, inputs: Values, known: Values, signature: Signature
     ) -> Resource:
         """The resource in the first generation whose identity nothing else has."""
-        behaviour, region = table().of(call.token), self._region(inputs)
+        behaviour, region, before = table().of(call.token), self._region(inputs), ""
         for generation in count():
             identity = Identity(call.urn, table().account, region, generation)
             lookup = self._lookup(account, behaviour, region)
@@ -113,8 +114,9 @@ class AwsStandIn:
             outputs = special.complete(call.token, outputs, identity)
             resource = Resource(call.token, where, new_id, call.urn, inputs, outputs)
             taken = account.get(call.token, where, new_id)
-            if taken is None or taken.urn == call.urn or generation > 9 or behaviour.unique:
+            if taken is None or behaviour.unique or resource.id == before:
                 return resource
+            before = resource.id  # a name that no generation changes is put over what has it
         raise AssertionError
 
     def update(self, call: Call, identity: str, old: State, inputs: Values) -> Values:
@@ -227,6 +229,13 @@ class AwsStandIn:
 
 def _name_property(behaviour: Behaviour) -> str:
     return str(behaviour.name.get("property", "name"))
+
+
+def _named_by_program(behaviour: Behaviour, old: Values, new: Values) -> bool:
+    """Whether a replacement would have the name of what it replaces, which then has to go first."""
+    key = _name_property(behaviour)
+    given = key in new and key not in new.get(DEFAULTS, [])
+    return given and old.get(key) == new[key]
 
 
 def _decoded(value: Any) -> Any:
