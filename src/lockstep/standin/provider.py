@@ -77,8 +77,9 @@ class StandIn(Protocol):
     version: str
     """The SDK's, and `+standin`: the engine warns of a plugin that is older than the SDK."""
 
-    def check_config(self, config: Values) -> list[Failure]:
-        """What is wrong with the provider's own settings. Values may be unknown."""
+    def check_config(self, config: Values) -> list[Failure] | Checked:
+        """What is wrong with the provider's own settings. Values may be unknown; with one that is, the engine
+        asks nothing about any resource, so a provider that wants to be asked returns other settings."""
 
     def configure(self, config: Values) -> None:
         """Take the settings. Called once, before any resource; not at all while they are unknown."""
