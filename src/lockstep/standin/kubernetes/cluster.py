@@ -181,6 +181,7 @@ def _apiserver_arguments(root: Path, files: credentials.ServerFiles, port: int, 
         "--authorization-mode=RBAC",
         f"--admission-control-config-file={root / 'admission.yaml'}",
         "--disable-admission-plugins=ServiceAccount",
+        "--allow-privileged=true",  # as everywhere: Pod Security says no, where it is to be said
         "--profiling=false",
         "--v=0",
     ]

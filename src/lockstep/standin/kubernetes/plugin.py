@@ -52,7 +52,7 @@ class KubernetesStandIn:
         found = access.find(self._folder, self._settings.cluster)
         if found is not None:
             self._cluster = found.name
-            self._judge = Judge(Api(found.access), self._settings, self._diagnostics.warn)
+            self._judge = Judge(Api(found.access), self._settings, found.name, self._diagnostics.warn)
 
     def check(self, call: Call, old: Values, new: Values) -> Checked:
         """A name and a namespace; what the SDK's types refuse, where no API server will see the object. That
