@@ -13,6 +13,7 @@ from lockstep.standin.kubernetes.api import Answer, Api, Kind, Object, Refused, 
 from lockstep.standin.kubernetes.settings import Settings
 
 ENFORCED = "pod-security.kubernetes.io/enforce"
+FORCED = "pulumi.com/patchForce"
 
 
 class Judge:
@@ -113,7 +114,8 @@ class Judge:
 
     def _send(self, urn: str, thing: Object, manager: str, *, dry_run: bool) -> Answer:
         """A workload is tried, then its pod, and only then kept: one whose pods cannot be is not."""
-        force = self._settings.force
+        annotations = thing["metadata"].get("annotations") or {}
+        force = self._settings.force or annotations.get(FORCED) == "true"
         pod = pods.pod_of(thing)
         answer = self._api.apply(thing, manager, dry_run=dry_run or pod is not None, force=force)
         if pod is not None:

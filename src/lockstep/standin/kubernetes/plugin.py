@@ -11,7 +11,7 @@ from lockstep.standin.kubernetes import access, objects, release, settings
 from lockstep.standin.kubernetes.api import Api, Refused
 from lockstep.standin.kubernetes.diagnostics import Diagnostics
 from lockstep.standin.kubernetes.judge import Judge
-from lockstep.standin.kubernetes.types import Types
+from lockstep.standin.kubernetes.sdk import Types
 from lockstep.standin.provider import Call, Change, Checked, Failure, Found, State
 from lockstep.standin.wire import Values, holds_unknown
 
