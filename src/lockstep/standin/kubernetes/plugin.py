@@ -45,9 +45,10 @@ class KubernetesStandIn:
         return Checked(settings.with_unknown_named(config))
 
     def configure(self, config: Values) -> None:
-        """Raises UsageError where clusters run and it is not clear which is meant."""
+        """With unknown settings no cluster is asked: the real provider could not ask it. Raises UsageError
+        where clusters run and it is not clear which is meant."""
         self._settings = settings.read(config)
-        if self._settings.unknown and not self._settings.cluster:
+        if self._settings.unknown:
             return
         found = access.find(self._folder, self._settings.cluster)
         if found is not None:
