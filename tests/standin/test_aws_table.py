@@ -39,7 +39,7 @@ def shape_at(shape: Shape, path: str) -> Shape | None:
 
 
 def inputs_named(behaviour: Behaviour) -> Iterator[str]:
-    yield from behaviour.replaces
+    yield from (*behaviour.replaces, *behaviour.removed, *behaviour.settled)
     yield from (path for path in behaviour.checks if path)
     yield from behaviour.words
     yield from behaviour.defaults

@@ -19,7 +19,7 @@ from lockstep.standin.aws.identity import Identity, automatic_name
 from lockstep.standin.aws.outputs import carried, foreseen, given, made
 from lockstep.standin.aws.sdk import PACKAGE, Sdk, Signature
 from lockstep.standin.aws.shape import STRING, Simple, problems
-from lockstep.standin.aws.within import concerns, differences
+from lockstep.standin.aws.within import concerns, differences, first
 from lockstep.standin.faults import Faults
 from lockstep.standin.kept import Kept
 from lockstep.standin.provider import DEFAULTS, Call, Change, Checked, Failure, Found, State
@@ -29,14 +29,14 @@ AT_REST = "region"  # where a provider's region is not known: nothing in it is r
 
 
 class AwsStandIn:
-    """folder: where the account is remembered, and where a test puts its faults."""
+    """folder: where the account is remembered, and where a test puts its faults; alone: see Sdk."""
 
     name = "aws"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, alone: bool = False) -> None:
         # The SDK's own version, because the engine warns of a plugin that is older than the SDK.
         self.version = f"{version(PACKAGE)}+standin"
-        self._sdk = Sdk()
+        self._sdk = Sdk(alone=alone)
         self._kept = Kept(folder / "aws.jsonl")
         self._faults = Faults(folder / "faults.json")
         self.region: Any = None
@@ -73,16 +73,17 @@ class AwsStandIn:
 
     def diff(self, call: Call, identity: str, old: State, new: Values) -> Change:
         behaviour = table().of(call.token)
-        rules = (*behaviour.replaces, "region", _name_property(behaviour))
         before = {key: value for key, value in old.inputs.items() if key != DEFAULTS}
         after = {key: value for key, value in new.items() if key != DEFAULTS}
         if (old.outputs.get("region") or self.region) == after.get("region", self.region):
             before.pop("region", None)
             after.pop("region", None)
-        changed = {
-            path: any(concerns(path, rule) for rule in rules) for path in sorted(differences(before, after))
-        }
-        return Change(changed)
+        rules = [*behaviour.replaces, "region", _name_property(behaviour)]
+        rules += [path for path in behaviour.removed if first(after, path) is None]
+        rules += [path for path in behaviour.settled if first(before, path)]
+        rules = [path for path in rules if first(before, path) != first(after, path)]
+        paths = sorted(differences(before, after))
+        return Change({path: any(concerns(path, rule) for rule in rules) for path in paths})
 
     def create(self, call: Call, inputs: Values) -> tuple[str, Values]:
         signature, behaviour = self._sdk.resource(call.token), table().of(call.token)
