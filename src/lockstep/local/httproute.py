@@ -42,7 +42,9 @@ def backend_name(model: str, region: str, slot: Slot) -> str:
 
 
 def path_prefix(model: str) -> str:
-    return f"/v1/models/{model}/"
+    """Of a model's own paths. Without a slash at its end: Envoy Gateway replaces one that has it only where
+    the path goes on behind it."""
+    return f"/v1/models/{model}"
 
 
 def weight_tenths(green_weight: object) -> int:
@@ -88,13 +90,15 @@ def http_route(
     cell: Cell,
     *,
     intent: int,
+    record: str = "",
     mirror: Slot | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     gateway: str = "lockstep",
 ) -> dict[str, Any]:
     """The HTTPRoute of one cell.
 
-    intent: index of the newest intent record that changed the cell; mirror: a slot that gets a copy of
+    intent: index of the newest intent record that changed the cell; record: its digest, on a cluster, where
+    somebody may read the object who has only the log to hold it against; mirror: a slot that gets a copy of
     every request and whose answers nobody sees (shadow); timeout_s: seconds for a whole request;
     gateway: name of the Gateway that the route belongs to. Raises UsageError `route.*`.
     """
@@ -111,7 +115,7 @@ def http_route(
         "metadata": {
             "name": route_name(model, region),
             "labels": {ANNOTATION + "model": model, ANNOTATION + "region": region},
-            "annotations": _annotations(cell, intent, weights),
+            "annotations": _annotations(cell, intent, record, weights),
         },
         "spec": {
             "parentRefs": [{"name": gateway}],
@@ -120,8 +124,10 @@ def http_route(
     }
 
 
-def _annotations(cell: Cell, intent: int, weights: dict[Slot, int]) -> dict[str, str]:
+def _annotations(cell: Cell, intent: int, record: str, weights: dict[Slot, int]) -> dict[str, str]:
     words: dict[str, str] = {slot: release_in(cell, slot) or "" for slot in SLOTS}
+    if record:
+        words["record"] = record
     words["withdraw"] = str(cell["withdraw"]) if is_withdrawn(cell) else ""
     words["intent"] = str(intent)
     words["weight"] = str(weights.get("green", 0))
@@ -150,8 +156,17 @@ def _rule(
         {"name": backend_name(model, region, slot), "port": SERVICE_PORT, "weight": weight}
         for slot, weight in weights.items()
     ]
-    rule["timeouts"] = {"request": f"{round(timeout_s * 1000)}ms"}
+    rule["timeouts"] = {"request": _duration(round(timeout_s * 1000))}
     return rule
+
+
+def _duration(milliseconds: int) -> str:
+    """A Gateway API duration (GEP-2257): no number in it has more than five digits."""
+    if milliseconds < 100_000:
+        return f"{milliseconds}ms"
+    seconds, rest = divmod(milliseconds, 1000)
+    parts = {"h": seconds // 3600, "s": seconds % 3600, "ms": rest}
+    return "".join(f"{number}{unit}" for unit, number in parts.items() if number)
 
 
 def route_cell(route: dict[str, Any]) -> Cell:

@@ -46,10 +46,18 @@ class OfflineProject:
     def account(self) -> Path:
         return self.folder / "account"
 
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace(Paths(root=self.folder, state=self.folder), self.stack)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What the engine is told beyond a workspace's own variables."""
+        return {"PULUMI_HOME": str(self.folder / "home"), STATE_VARIABLE: str(self.account)}
+
     def environment(self, toolchain: Toolchain) -> dict[str, str]:
         """The variables under which the engine works on this folder alone."""
-        own = Workspace(Paths(root=self.folder, state=self.folder), self.stack).environment(toolchain)
-        return {**own, "PULUMI_HOME": str(self.folder / "home"), STATE_VARIABLE: str(self.account)}
+        return {**self.workspace.environment(toolchain), **self.variables}
 
 
 def make(

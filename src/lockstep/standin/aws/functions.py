@@ -96,6 +96,22 @@ def _identity(arguments: Values, region: str) -> Values:
     return {"id": account, "accountId": account, "arn": arn, "userId": "AROASTANDIN:standin"}
 
 
+def _session(arguments: Values, region: str) -> Values:
+    """The role behind an assumed one; anything else is its own issuer."""
+    arn = str(arguments["arn"])
+    prefix, kind, rest = arn.partition(":assumed-role/")
+    role, _, session = rest.partition("/")
+    issuer = f"{prefix.replace(':sts:', ':iam:')}:role/{role}" if kind else arn
+    return {
+        "id": arn,
+        "arn": arn,
+        "issuerArn": issuer,
+        "issuerId": "AROASTANDIN",
+        "issuerName": role,
+        "sessionName": session,
+    }
+
+
 def _partition(arguments: Values, region: str) -> Values:
     name = Identity("", "", region).partition
     suffix = "amazonaws.com.cn" if name == "aws-cn" else "amazonaws.com"
@@ -142,6 +158,7 @@ def _cluster_auth(arguments: Values, region: str) -> Values:
 WORKED_OUT: dict[str, Callable[[Values, str], Values]] = {
     "aws:eks/getClusterAuth:getClusterAuth": _cluster_auth,
     "aws:iam/getPolicyDocument:getPolicyDocument": _policy_document,
+    "aws:iam/getSessionContext:getSessionContext": _session,
     "aws:index/getAvailabilityZones:getAvailabilityZones": _zones,
     "aws:index/getCallerIdentity:getCallerIdentity": _identity,
     "aws:index/getPartition:getPartition": _partition,
