@@ -52,9 +52,9 @@ def _is_plain(value: Any) -> bool:
     if kind is str or kind is bool or value is None:
         return True
     if kind is int:
-        return -(2**53) < value < 2**53
+        return bool(-(2**53) < value < 2**53)
     if kind is float:
-        return abs(value) >= 1e-4 and value % 1 > 0
+        return bool(abs(value) >= 1e-4 and value % 1 > 0)
     if kind is dict:
         for key, item in value.items():
             if type(key) is not str or not key.isascii() or not _is_plain(item):
