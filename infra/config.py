@@ -8,12 +8,14 @@ there too.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra.cloud import BUCKET, KEYS, Cloud, cloud_of
 from lockstep.errors import UsageError
 from lockstep.release.url import parse_url
 from lockstep.table import SLOTS, Table, is_digest, tenths
@@ -33,15 +35,16 @@ TYPES: dict[str, type] = {
     "opa_url": str,
     "runtime": str,
     "port": int,
+    **KEYS,
 }
 NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
-BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 MAX_RETENTION_DAYS = 36500
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One stack's config, validated. `table` is the declared table (see lockstep.table)."""
+    """One stack's config, validated. `table` is the declared table (see lockstep.table); `cloud` is None on
+    one machine."""
 
     target: str
     environment: str
@@ -54,6 +57,29 @@ class Settings:
     opa_url: str
     runtime: str
     port: int
+    cloud: Cloud | None = None
+
+    @property
+    def home(self) -> str:
+        """The first region: where the audit bucket and what is global live."""
+        return self.regions[0] if self.regions else ""
+
+    @property
+    def log(self) -> dict[str, Any]:
+        """Where the record is, as gate, receipt and warrants are told."""
+        return {
+            "environment": self.environment,
+            "target": self.target,
+            "home": self.home,
+            "bucket": self.bucket,
+            "retention_days": self.retention_days,
+        }
+
+
+def adopting() -> bool:
+    """Whether this one run takes over the buckets and keys that a destroyed stack left behind. Not a key of
+    the config: it is true of a run, not of a stack."""
+    return os.environ.get("LOCKSTEP_ADOPT") == "1"
 
 
 def defaults(project_file: Path) -> dict[str, Any]:
@@ -102,9 +128,12 @@ def _settings(values: dict[str, Any], problems: list[str]) -> Settings:
     if "port" in own and not 1024 <= own["port"] <= 65000:
         problems.append(f"{NAMESPACE}port: {own['port']} is not between 1024 and 65000")
     _store(own.get("store", ""), problems)
-    regions = _regions(own.get("regions", []), problems)
+    in_cloud = own.get("target") == "aws"
+    cidrs = _regions(own.get("regions", []), problems, in_cloud=in_cloud)
+    regions = list(cidrs)
     table = _table(own.get("models", {}), regions, problems)
-    bucket, days = _audit(own.get("audit", {}), problems) if "audit" in own else ("", 0)
+    bucket, days = _audit(own["audit"], problems, in_cloud=in_cloud) if "audit" in own else ("", 0)
+    cloud = cloud_of(own, cidrs, problems) if in_cloud and KEYS.keys() <= own.keys() else None
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
         raise UsageError(
@@ -124,6 +153,7 @@ def _settings(values: dict[str, Any], problems: list[str]) -> Settings:
         opa_url=own["opa_url"],
         runtime=own["runtime"],
         port=own["port"],
+        cloud=cloud,
     )
 
 
@@ -157,18 +187,20 @@ def _store(url: str, problems: list[str]) -> None:
         problems.append(f"{NAMESPACE}store: {error.message}; {error.remedy}")
 
 
-def _regions(value: list[Any], problems: list[str]) -> list[str]:
+def _regions(value: list[Any], problems: list[str], *, in_cloud: bool) -> dict[str, Any]:
+    """Region -> its declared CIDR (None on one machine, which has no networks of its own), in order."""
     key = f"{NAMESPACE}regions"
-    names: list[str] = []
+    found: dict[str, Any] = {}
     for index, entry in enumerate(value):
-        name = _only(entry, {"name"}, f"{key}[{index}]", problems).get("name")
+        known = _only(entry, {"name", "cidr"} if in_cloud else {"name"}, f"{key}[{index}]", problems)
+        name = known.get("name")
         if not isinstance(name, str) or NAME.fullmatch(name) is None:
             problems.append(f"{key}[{index}].name: {name!r} is not a region name (a-z, 0-9, -)")
-        elif name in names:
+        elif name in found:
             problems.append(f"{key}[{index}].name: duplicate region {name!r}")
         else:
-            names.append(name)
-    return names
+            found[name] = known.get("cidr")
+    return found
 
 
 def _table(value: dict[str, Any], regions: list[str], problems: list[str]) -> Table:
@@ -230,9 +262,10 @@ def _weight(value: object, key: str, problems: list[str]) -> float:
     return tenths(value)
 
 
-def _audit(value: dict[str, Any], problems: list[str]) -> tuple[str, int]:
+def _audit(value: dict[str, Any], problems: list[str], *, in_cloud: bool) -> tuple[str, int]:
     key = f"{NAMESPACE}audit"
-    audit = _only(value, {"bucket", "retention_days"}, key, problems)
+    known = {"bucket", "retention_days"} | ({"replica"} if in_cloud else set())
+    audit = _only(value, known, key, problems)
     bucket, days = audit.get("bucket"), audit.get("retention_days")
     if not isinstance(bucket, str) or BUCKET.fullmatch(bucket) is None:
         problems.append(f"{key}.bucket: {bucket!r} is not a bucket name")

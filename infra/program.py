@@ -14,57 +14,48 @@ import pulumi
 
 from infra.config import Settings
 from infra.resources import PromotionGate, PromotionReceipt
-from lockstep.errors import UsageError
 from lockstep.table import SLOTS, cells, release_in
 
 
 def target_of(settings: Settings) -> ModuleType:
-    """The package that builds this target's nouns. Raises UsageError for one that is not there."""
-    if settings.target != "local":
-        raise UsageError(
-            f"the target {settings.target!r} is not part of this version",
-            code="config.no_target",
-            remedy="use a stack with lockstep:target local",
-        )
+    """The package that builds this target's nouns."""
     return import_module(f"infra.{settings.target}")
 
 
 def build(settings: Settings) -> dict[str, pulumi.Input[Any]]:
     """Declare the whole stack; the stack's outputs."""
     target = target_of(settings)
-    bucket = target.audit_bucket(settings)
+    ground = target.ground(settings)
+    bucket = target.audit_bucket(ground)
     gate = PromotionGate(
         "gate",
         table=settings.table,
-        environment=settings.environment,
-        store=settings.store,
+        store=ground.store,
         opa_url=settings.opa_url,
         allow_destroy=settings.allow_destroy,
-        bucket=settings.bucket,
-        retention_days=settings.retention_days,
+        **settings.log,
         opts=pulumi.ResourceOptions(depends_on=[bucket]),
     )
-    gateways = {region: target.gateway(settings, region, after=[bucket, gate]) for region in settings.regions}
+    places = {name: target.region(ground, name, after=[bucket, gate]) for name in settings.regions}
     # Before the routes, so that a destroy that is refused at the routes has not stopped it already.
-    entry = target.entry_point(settings, after=list(gateways.values()))
+    entry = target.entry_point(ground, places)
     routes: list[pulumi.Resource] = []
     for model, region, cell in cells(settings.table):
         allowed = gate.cells[model][region]
+        place = places[region]
         services = [
-            target.service(settings, model, region, slot, allowed, after=[gate])
+            target.service(ground, place, model, slot, allowed, after=[gate])
             for slot in SLOTS
             if release_in(cell, slot) is not None
         ]
-        after = [gateways[region], entry, *services]
-        routes.append(target.route(settings, model, region, allowed, after=after))
+        after = [place.gateway, *entry.resources, *services]
+        routes.append(target.route(ground, place, model, allowed, after=after))
     receipt = PromotionReceipt(
         "receipt",
         intent=gate.intent,
-        environment=settings.environment,
         allow_destroy=settings.allow_destroy,
-        bucket=settings.bucket,
-        retention_days=settings.retention_days,
-        opts=pulumi.ResourceOptions(depends_on=[gate, entry, *routes]),
+        **settings.log,
+        opts=pulumi.ResourceOptions(depends_on=[gate, *entry.resources, *routes]),
     )
     return {
         "entrypoint": entry.url,

@@ -44,6 +44,8 @@ class PromotionGate(_Resource):
         *,
         table: dict[str, Any],
         environment: str,
+        target: str,
+        home: str,
         store: str,
         opa_url: str,
         bucket: str,
@@ -54,6 +56,8 @@ class PromotionGate(_Resource):
         properties = {
             "table": table,
             "environment": environment,
+            "target": target,
+            "home": home,
             "store": store,
             "opa_url": opa_url,
             "bucket": bucket,
@@ -180,6 +184,8 @@ class PromotionReceipt(_Resource):
         *,
         intent: pulumi.Input[int],
         environment: str,
+        target: str,
+        home: str,
         bucket: str,
         retention_days: int,
         allow_destroy: bool,
@@ -188,8 +194,87 @@ class PromotionReceipt(_Resource):
         properties = {
             "intent": intent,
             "environment": environment,
+            "target": target,
+            "home": home,
             "bucket": bucket,
             "retention_days": retention_days,
             "allow_destroy": allow_destroy,
+        }
+        super().__init__(name, properties, opts)
+
+
+class ReleaseWarrant(_Resource):
+    kind = "ReleaseWarrant"
+    more_outputs = ("lock",)
+    release: pulumi.Output[str]
+    lock: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        model: str,
+        region: str,
+        slot: str,
+        release: pulumi.Input[str],
+        intent: pulumi.Input[int],
+        runtime: str,
+        store: str,
+        environment: str,
+        target: str,
+        home: str,
+        bucket: str,
+        retention_days: int,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        properties = {
+            "model": model,
+            "region": region,
+            "slot": slot,
+            "release": release,
+            "intent": intent,
+            "runtime": runtime,
+            "store": store,
+            "environment": environment,
+            "target": target,
+            "home": home,
+            "bucket": bucket,
+            "retention_days": retention_days,
+        }
+        super().__init__(name, properties, opts)
+
+
+class RouteWarrant(_Resource):
+    kind = "RouteWarrant"
+    more_outputs = ("record",)
+    cell: pulumi.Output[dict[str, Any]]
+    intent: pulumi.Output[int]
+    record: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        model: str,
+        region: str,
+        cell: pulumi.Input[dict[str, Any]],
+        intent: pulumi.Input[int],
+        environment: str,
+        target: str,
+        home: str,
+        bucket: str,
+        retention_days: int,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        properties = {
+            "model": model,
+            "region": region,
+            "cell": cell,
+            "intent": intent,
+            "environment": environment,
+            "target": target,
+            "home": home,
+            "bucket": bucket,
+            "retention_days": retention_days,
         }
         super().__init__(name, properties, opts)

@@ -5,23 +5,25 @@ from typing import Any
 
 import pulumi
 
-from infra.config import Settings
+from infra.local.ground import Ground
+from infra.local.region import Place
 from infra.resources import Route
 
 
 def route(
-    settings: Settings,
+    ground: Ground,
+    place: Place,
     model: str,
-    region: str,
     allowed: pulumi.Output[dict[str, Any]],
     *,
     after: Sequence[pulumi.Resource],
 ) -> Route:
     """`allowed` is the cell that the gate gave out, with the index of its intent."""
+    settings = ground.settings
     return Route(
-        f"{model}-{region}",
+        f"{model}-{place.region}",
         model=model,
-        region=region,
+        region=place.region,
         cell=allowed.apply(lambda cell: {key: value for key, value in cell.items() if key != "intent"}),
         intent=allowed.apply(lambda cell: cell["intent"]),
         environment=settings.environment,

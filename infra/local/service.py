@@ -5,24 +5,26 @@ from typing import Any
 
 import pulumi
 
-from infra.config import Settings
+from infra.local.ground import Ground
+from infra.local.region import Place
 from infra.resources import ModelService
 
 
 def service(
-    settings: Settings,
+    ground: Ground,
+    place: Place,
     model: str,
-    region: str,
     slot: str,
     allowed: pulumi.Output[dict[str, Any]],
     *,
     after: Sequence[pulumi.Resource],
 ) -> ModelService:
     """`allowed` is the cell that the gate gave out, with the index of its intent."""
+    settings = ground.settings
     return ModelService(
-        f"{model}-{region}-{slot}",
+        f"{model}-{place.region}-{slot}",
         model=model,
-        region=region,
+        region=place.region,
         slot=slot,
         release=allowed[slot],
         runtime=settings.runtime,

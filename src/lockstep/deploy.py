@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -40,12 +40,27 @@ class Touch:
         return f"{self.op} {self.type.rsplit(':', 1)[-1]} {self.name}"
 
 
+@dataclass(frozen=True)
+class Planned:
+    """One resource as a preview declares it. parent: its URN, the stack's for a root; inputs: without
+    secrets, and with the engine's word for what a preview cannot know."""
+
+    op: str
+    type: str
+    name: str
+    urn: str
+    parent: str
+    inputs: Mapping[str, Any]
+
+
 @dataclass
 class _Watch:
     """Collects what the engine says while it runs."""
 
     progress: Progress
     touched: list[Touch] = field(default_factory=list)
+    planned: list[Planned] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
     def __call__(self, event: EngineEvent) -> None:
@@ -53,6 +68,9 @@ class _Watch:
         if step is not None:
             op = str(getattr(step.metadata.op, "value", step.metadata.op))
             kind, name = step.metadata.type, step.metadata.urn.rsplit("::", 1)[-1]
+            if (new := step.metadata.new) is not None:
+                planned = Planned(op, kind, name, step.metadata.urn, new.parent, dict(new.inputs or {}))
+                self.planned.append(planned)
             if op not in SAME and not kind.startswith("pulumi:"):
                 touch = Touch(op, kind, name)
                 self.touched.append(touch)
@@ -60,6 +78,16 @@ class _Watch:
         diagnostic = event.diagnostic_event
         if diagnostic is not None and diagnostic.severity == "error":
             self.errors.append(_plain(diagnostic.message))
+        if diagnostic is not None and diagnostic.severity == "warning":
+            self.warnings.append(_plain(diagnostic.message))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a preview declares, in the order of its steps, and what it warns of."""
+
+    resources: list[Planned]
+    warnings: list[str]
 
 
 @dataclass(frozen=True)
@@ -68,11 +96,19 @@ class Engine:
     toolchain: Callable[[], Toolchain]
     """Gets what is missing when the engine is first needed, and not before."""
     progress: Progress
+    more: Mapping[str, str] = field(default_factory=dict)
+    """Variables beyond the workspace's own, for the engine and all that it starts."""
 
     def preview(self) -> list[Touch]:
         """What an update would touch, without saying so. Raises LockstepError `engine.*`."""
         quiet = replace(self, progress=lambda _: None)
         return quiet._run("preview", lambda stack, watch: stack.preview(on_event=watch, color="never"))
+
+    def plan(self) -> Plan:
+        """Every resource that an update would leave. Raises LockstepError `engine.*`, Denied."""
+        watch = _Watch(lambda _: None)
+        self._watched("preview", watch, lambda stack, watch: stack.preview(on_event=watch, color="never"))
+        return Plan(watch.planned, list(dict.fromkeys(watch.warnings)))
 
     def up(self) -> list[Touch]:
         """Run an update. Raises LockstepError `engine.*`, Denied, Cancelled."""
@@ -100,7 +136,8 @@ class Engine:
     def _stack(self, *, create: bool = False) -> Stack:
         from pulumi import automation
 
-        environment = {**self.workspace.environment(self.toolchain()), COMMAND: str(os.getpid())}
+        own = self.workspace.environment(self.toolchain())
+        environment = {**own, **self.more, COMMAND: str(os.getpid())}
         os.environ.update(environment)  # the Automation API looks for the CLI on this process's PATH
         options = automation.LocalWorkspaceOptions(
             work_dir=str(self.workspace.paths.root),
@@ -113,9 +150,11 @@ class Engine:
         return automation.Stack.select(self.workspace.stack, work)
 
     def _run(self, verb: str, call: Callable[[Stack, _Watch], Any]) -> list[Touch]:
+        return self._watched(verb, _Watch(self.progress), call)
+
+    def _watched(self, verb: str, watch: _Watch, call: Callable[[Stack, _Watch], Any]) -> list[Touch]:
         from pulumi.automation.errors import CommandError
 
-        watch = _Watch(self.progress)
         with interruptible() as interrupted:
             try:
                 self._clear_leftovers()

@@ -41,6 +41,10 @@ class StackFile:
         """The one key `store`, also of a file whose table is not good: mending it takes `release list`."""
         return str(self._values().get(f"{NAMESPACE}store") or "")
 
+    def target(self) -> str:
+        """The one key `target`, also of a file that is not good otherwise; empty where it names none."""
+        return str(self._values().get(f"{NAMESPACE}target") or "")
+
     def _values(self, data: bytes | None = None) -> dict[str, Any]:
         import yaml
 

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lockstep.audit.local import BucketCredentials, write_credentials
+from lockstep.audit.opened import OpenLog
 from lockstep.audit.record import Record
 from lockstep.canonical import canonical, parse
 from lockstep.errors import LockstepError
+from lockstep.evidence.keys import Trust
 from lockstep.gate.judge import Observed, Place
 from lockstep.gate.opa import Opa, private_opa
 from lockstep.ledger import Ledger
 from lockstep.local.drift import Drift
 from lockstep.local.programs import gateway_name
+from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths
+from lockstep.release.store import Store
 from lockstep.table import SLOTS, Cell, Table, cells, release_in
 from tests.support import opa, releases
 from tests.support.versity import BUCKET, Server, versity
@@ -57,8 +61,25 @@ class FakeStack:
         known = {place: cell for place, cell in self.routes.items() if cell is not None}
         return {place: {slot: release_in(cell, slot) for slot in SLOTS} for place, cell in known.items()}
 
-    def observe(self) -> Observed:
+    def observe(self, recorded: Table | None = None, regions: Collection[str] = ()) -> Observed:
         return Observed(self.live(), self.serving())
+
+    @property
+    def _here(self) -> LocalStack:
+        return LocalStack(self.paths, self.name)
+
+    @property
+    def history(self) -> Path:
+        return self._here.history
+
+    def open_log(self, **said: Any) -> OpenLog | None:
+        return self._here.open_log(**said)
+
+    def trust(self, environment: str) -> Trust:
+        return self._here.trust(environment)
+
+    def store(self, url: str) -> Store:
+        return self._here.store(url)
 
     def drift(self, recorded: Table, **declared: Any) -> list[Drift]:
         return list(self.drifted)

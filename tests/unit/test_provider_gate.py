@@ -22,6 +22,7 @@ from tests.support.versity import BUCKET
 
 GATE, RECEIPT, ROUTE = PromotionGate(), PromotionReceipt(), Route()
 COMMON = {"environment": "local", "bucket": BUCKET, "retention_days": 1}
+WHOLE = {**COMMON, "target": "local", "home": "local-a"}
 
 
 class Operation:
@@ -58,7 +59,7 @@ class Operation:
 
 def asked(scene: Scene, table: Any, *, allow_destroy: bool = True) -> Values:
     return {
-        **COMMON,
+        **WHOLE,
         "table": table,
         "store": "",
         "opa_url": scene.opa.url,
@@ -67,7 +68,7 @@ def asked(scene: Scene, table: Any, *, allow_destroy: bool = True) -> Values:
 
 
 def closing(intent: int, *, allow_destroy: bool = True) -> Values:
-    return {**COMMON, "intent": intent, "allow_destroy": allow_destroy}
+    return {**WHOLE, "intent": intent, "allow_destroy": allow_destroy}
 
 
 def routed(cell: Any, intent: int, region: str = "local-a") -> Values:

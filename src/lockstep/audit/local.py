@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from lockstep.audit.bucket import Bucket, unreachable
 from lockstep.audit.folder import VersityFolder
 from lockstep.audit.kept import kept_heads
 from lockstep.audit.log import Log
-from lockstep.audit.note import Head, NoteKey
+from lockstep.audit.opened import OpenLog, keys_of_log, refuse_lost_log
 from lockstep.audit.s3 import S3Bucket
 from lockstep.audit.versity import REGION
 from lockstep.canonical import canonical, parse
 from lockstep.errors import IntegrityError
-from lockstep.evidence.keys import LOCAL, Signer, Trust, load_trust
+from lockstep.evidence.keys import LOCAL, Signer, load_trust
 from lockstep.files import write_atomic
 from lockstep.paths import Paths, StackPaths, origin_of
 
@@ -32,19 +32,6 @@ class BucketCredentials:
     secret: str = field(repr=False)
     bucket: str = BUCKET
     region: str = REGION
-
-
-@dataclass(frozen=True)
-class LocalAudit:
-    """A stack's audit log on this machine. running: whether versitygw answers, or its folder is read."""
-
-    bucket: Bucket
-    log: Log
-    origin: str
-    trust: Trust
-    log_keys: tuple[NoteKey, ...]
-    history_dir: Path
-    running: bool
 
 
 def credentials_file(stack: StackPaths) -> Path:
@@ -83,12 +70,6 @@ def read_credentials(stack: StackPaths) -> BucketCredentials | None:
             remedy="remove it and run `./lockstep up`, which writes it again",
         )
     return BucketCredentials(**value)
-
-
-def keys_of_log(trust: Trust, origin: str) -> tuple[NoteKey, ...]:
-    """The verifier keys of the people who may sign heads, under the log's name."""
-    keys = trust.keys_of("log").values()
-    return tuple(NoteKey(origin, key.public_bytes_raw()) for key in keys)
 
 
 def open_bucket(stack: StackPaths, *, write: bool, name: str | None = None) -> tuple[Bucket, bool] | None:
@@ -130,16 +111,6 @@ def _refuse_other_bucket(stack: StackPaths, name: str) -> None:
         )
 
 
-def _refuse_lost_log(kept: Sequence[Head]) -> None:
-    newest = max(kept, key=lambda head: head.size, default=None)
-    if newest is not None and newest.size:
-        raise IntegrityError(
-            f"the log had {newest.size} records when it was last seen, and its bucket is gone",
-            code="audit.log_gone",
-            remedy=f"bring the bucket's data folder back; docs/adr/0014 says how to give {newest} up",
-        )
-
-
 def open_local(
     stack: str,
     paths: Paths,
@@ -147,7 +118,7 @@ def open_local(
     write: bool = False,
     environment: str = LOCAL,
     bucket: str | None = None,
-) -> LocalAudit | None:
+) -> OpenLog | None:
     """The audit log of a stack on this machine; None when it has none yet ("log: absent").
 
     write: with the deployer's and the log's signing keys, through the running server only.
@@ -157,7 +128,7 @@ def open_local(
     kept = kept_heads(paths, stack, origin)
     found = open_bucket(paths.stack(stack), write=write, name=bucket)
     if found is None:
-        _refuse_lost_log(kept)
+        refuse_lost_log(kept, "the bucket's data folder")
         return None
     opened, running = found
     trust = load_trust(paths.policies, environment)
@@ -166,4 +137,4 @@ def open_local(
     if write:
         signers = {role: Signer.load(paths.keys / f"{role}.pem") for role in ("deployer", "log")}
     log = Log(opened, origin, signers.get("deployer"), signers.get("log"), trust, log_keys, kept=kept)
-    return LocalAudit(opened, log, origin, trust, log_keys, paths.history(stack), running)
+    return OpenLog(opened, log, origin, trust, log_keys, paths.history(stack), running)

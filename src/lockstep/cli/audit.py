@@ -16,8 +16,8 @@ from lockstep.audit.bucket import Bucket
 from lockstep.audit.head_option import read_head
 from lockstep.audit.kept import kept_heads
 from lockstep.audit.keyring import Keyring, carried_keys, deployer_keys, read_keyring
-from lockstep.audit.local import keys_of_log
 from lockstep.audit.note import Head, NoteKey
+from lockstep.audit.opened import keys_of_log
 from lockstep.audit.problem import Problem, Report
 from lockstep.audit.record import Record
 from lockstep.audit.show import page

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from lockstep.audit.local import LocalAudit, open_local
+from lockstep.audit.local import open_local
+from lockstep.audit.opened import OpenLog
 from lockstep.cli.output import say
 from lockstep.errors import UsageError
 from lockstep.evidence.keys import LOCAL
@@ -22,7 +23,7 @@ def paths_in_context() -> Paths:
     return click.get_current_context().find_object(Paths) or here()
 
 
-def open_to_read(stack: str, paths: Paths) -> LocalAudit:
+def open_to_read(stack: str, paths: Paths) -> OpenLog:
     audit = open_local(stack, paths)
     if audit is None:
         raise _absent(stack)
@@ -35,7 +36,7 @@ def open_to_read(stack: str, paths: Paths) -> LocalAudit:
 class Writing:
     """A log to add to. retention: of what is written; who: the claimed actor and the commit."""
 
-    audit: LocalAudit
+    audit: OpenLog
     retention: timedelta
     who: dict[str, Any]
 

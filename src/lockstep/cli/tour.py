@@ -45,7 +45,8 @@ def _prepare(context: Context) -> str:
     """The stack up and settled, with nothing but what stands taking traffic; the candidate's digest."""
     from lockstep.stores import open_store, url_of
 
-    if context.settings.store:
+    file = context.workspace.file
+    if file.path.exists() and file.store():  # a fresh checkout has no stack file: `up` writes it
         raise UsageError(
             "the tour changes a byte of a release, and this stack's releases are in a store of others, too",
             code="tour.shared_store",

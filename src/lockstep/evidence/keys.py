@@ -35,6 +35,7 @@ __all__ = [
     "Trust",
     "ensure_local_keys",
     "load_trust",
+    "read_trust",
 ]
 
 
@@ -123,6 +124,18 @@ def load_trust(policies: Path, environment: str) -> Trust:
                 remedy="add it there, or name one that is there",
             )
         value = environments[environment]
+    return _people(value, environment)
+
+
+def read_trust(path: Path, environment: str) -> Trust:
+    """The people of one file, whatever environment it is used for: for runs that are no environment's own.
+
+    Raises UsageError `keys.missing`, IntegrityError `keys.malformed`.
+    """
+    return _people(_read(path), environment)
+
+
+def _people(value: object, environment: str) -> Trust:
     people = value.get("people") if isinstance(value, dict) else None
     if not isinstance(people, dict):
         raise malformed_key(f"the people of {environment} cannot be read")

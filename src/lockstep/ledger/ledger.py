@@ -15,12 +15,13 @@ from lockstep.errors import Denied, IntegrityError, LockstepError, Unavailable, 
 from lockstep.gate.judge import Observed, Place, Plan, live_table
 from lockstep.ledger.circumstances import claimed_actor, git_state
 from lockstep.ledger.measured import all_ready, answered, readiness
-from lockstep.ledger.reader import Reader, waits
+from lockstep.ledger.proof import Proof
+from lockstep.ledger.reader import waits
 from lockstep.table import SLOTS, Cell, Table, cells, is_withdrawn, release_in, releases, slot_share
 
 if TYPE_CHECKING:
-    from lockstep.audit.local import LocalAudit
     from lockstep.audit.note import Head
+    from lockstep.audit.opened import OpenLog
     from lockstep.audit.record import Record
     from lockstep.audit.state import State
     from lockstep.gate.decision import Decision
@@ -31,10 +32,10 @@ MAX_LISTED = 100
 
 
 @dataclass
-class Ledger(Reader):
+class Ledger(Proof):
     """One stack's record, and what is needed to add to it."""
 
-    def _writable(self) -> LocalAudit:
+    def _writable(self) -> OpenLog:
         audit = self.audit(write=True)
         if audit is None:
             raise Unavailable(
@@ -78,12 +79,12 @@ class Ledger(Reader):
         """Who, from which commit, and which history files are new: what every record says."""
         from lockstep.audit.history import newer
 
-        folder = self.stack.paths.history(self.stack.name)
-        return {
-            "claimed": claimed_actor(),
-            "git": git_state(str(self.stack.paths.root)),
-            "history": newer(folder, self._listed())[:MAX_LISTED] if folder.is_dir() else [],
-        }
+        folder = self.stack.history
+        said: dict[str, Any] = {"history": None, "history_reason": folder}
+        if not isinstance(folder, str):
+            listed = newer(folder, self._listed())[:MAX_LISTED] if folder.is_dir() else []
+            said = {"history": listed}
+        return {"claimed": claimed_actor(), "git": git_state(str(self.stack.paths.root)), **said}
 
     def _listed(self) -> set[str]:
         """The history files that earlier records name, as far back as the newest record that names any."""
@@ -104,7 +105,7 @@ class Ledger(Reader):
         if reopened:
             self.close_interrupted()
             state = self.settle()
-        observed = self.stack.observe()
+        observed = self.look(state, declared)
         judged = self.put(declared, state, observed, reopened=reopened)
         if judged is None or waits(*judged):
             return None
@@ -153,7 +154,7 @@ class Ledger(Reader):
                 code="receipt.wrong_intent",
                 remedy="run `./lockstep up`, which closes it and asks again",
             )
-        observed, live = self._settled_live(opened["to"])
+        observed, live = self._settled_live(state, opened["to"])
         strays = self.stack.strays(sorted({region for _, region, _ in cells(opened["to"])}))
         if live == opened["to"] and not strays:
             self._append_outcome(state, opened, live, observed, "complete", None)
@@ -167,12 +168,12 @@ class Ledger(Reader):
             remedy="see `./lockstep status`, then run `./lockstep up`",
         )
 
-    def _settled_live(self, target: Table) -> tuple[Observed, Table]:
+    def _settled_live(self, state: State, target: Table) -> tuple[Observed, Table]:
         """What is live, looked at again for a moment where it is not the target: a busy gateway or service
         may miss one question, and an outcome is written once."""
         until = time.monotonic() + LOOK_AGAIN_S
         while True:
-            observed = self.stack.observe()
+            observed = self.look(state, target)
             live = answered(observed, target)
             ready = live == target and all_ready(target, observed)
             if ready or time.monotonic() > until:
@@ -184,7 +185,7 @@ class Ledger(Reader):
         state = self.settle()
         if state.open_intent is None:
             return
-        observed = self.stack.observe()
+        observed = self.look(state, {})
         table = live_table(state, observed)
         self._append_outcome(state, state.open_intent, table, observed, "interrupted", reason)
 
@@ -238,7 +239,7 @@ class Ledger(Reader):
         there was never any traffic. Raises IntegrityError `destroy.no_intent`, `destroy.still_routed`.
         """
         state = self.settle()
-        observed = self.stack.observe()
+        observed = self.look(state, {})
         routed = _routed({place: cell for place, cell in observed.live.items() if cell is not None})
         intent = state.open_intent
         if intent is None or intent["change"] != "withdraw":

@@ -10,18 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lockstep.errors import Denied, IntegrityError
 from lockstep.gate.judge import Judge, Observed, Place, Plan, plan
-from lockstep.local.stack import LocalStack
+from lockstep.ledger.stack import Stack
 from lockstep.paths import origin_of
-from lockstep.table import SLOTS, Cell, Slot, Table, at, release_in
+from lockstep.table import Table, cells
 
 if TYPE_CHECKING:
-    from lockstep.audit.local import LocalAudit
     from lockstep.audit.log import Log
     from lockstep.audit.note import Head
+    from lockstep.audit.opened import OpenLog
     from lockstep.audit.state import State
     from lockstep.gate.decision import Decision
     from lockstep.gate.opa import Opa
@@ -33,13 +33,13 @@ GATE_DEADLINE_S = 20.0
 class Reader:
     """One stack's record, and what is needed to judge a change of it."""
 
-    stack: LocalStack
+    stack: Stack
     environment: str
     bucket: str
     retention_days: int
     store_url: str = ""
     opa_url: str = ""
-    _audit: LocalAudit | None = field(default=None, init=False)
+    _audit: OpenLog | None = field(default=None, init=False)
     _state: State | None = field(default=None, init=False)
     _read: bool = field(default=False, init=False)
 
@@ -49,18 +49,10 @@ class Reader:
 
     # --- reading
 
-    def audit(self, *, write: bool = False) -> LocalAudit | None:
+    def audit(self, *, write: bool = False) -> OpenLog | None:
         """The log, opened; None where there is none yet. Raises Unavailable when it must be written to."""
-        from lockstep.audit.local import open_local
-
         if self._audit is None or write:
-            self._audit = open_local(
-                self.stack.name,
-                self.stack.paths,
-                write=write,
-                environment=self.environment,
-                bucket=self.bucket,
-            )
+            self._audit = self.stack.open_log(environment=self.environment, bucket=self.bucket, write=write)
         return self._audit
 
     def state(self, *, fresh: bool = False) -> State | None:
@@ -97,14 +89,23 @@ class Reader:
 
     # --- judging
 
+    def look(self, state: State | None, declared: Table) -> Observed:
+        """What is live in every region that record and declaration name."""
+        recorded: Table = {} if state is None else state.table
+        tables = [recorded, declared]
+        if state is not None and state.open_intent is not None:
+            tables += [state.open_intent[side] or {} for side in ("from", "to")]
+        regions = {region for table in tables for _, region, _ in cells(table)}
+        return self.stack.observe(recorded, sorted(regions))
+
     def judge(self, declared: Table) -> tuple[Plan, Decision] | None:
         """What is due for this table, and the policies' answer; None if nothing is due. Writes nothing."""
         state = self.state()
         opened = state is not None and state.open_intent is not None
-        observed = self.stack.observe() if opened else None
+        observed = self.look(state, declared) if opened else None
         if plan(declared, state, observed) is None:
             return None
-        return self.put(declared, state, observed or self.stack.observe())
+        return self.put(declared, state, observed or self.look(state, declared))
 
     def put(
         self, declared: Table, state: State | None, observed: Observed, *, reopened: bool = False
@@ -157,15 +158,11 @@ class Reader:
         return since
 
     def _judge(self) -> Judge:
-        from lockstep.evidence.keys import load_trust
-        from lockstep.stores import open_store, url_of
-
-        paths = self.stack.paths
         return Judge(
             stack=self.stack.name,
             environment=self.environment,
-            store=open_store(url_of(self.store_url, paths.store)),
-            trust=load_trust(paths.policies, self.environment),
+            store=self.stack.store(self.store_url),
+            trust=self.stack.trust(self.environment),
             opa=self._opa,
         )
 
@@ -183,45 +180,9 @@ class Reader:
                 raise unavailable("wrong_bundle", f"that OPA says it has {has[:80]}; this checkout is {ours}")
             yield replace(opa, known_revision=has)  # what was looked at is what must answer
             return
-        binary = self.stack.toolchain.opa
-        with private_opa(self.stack.paths.policies, self.environment, binary, GATE_DEADLINE_S) as opa:
+        policies = self.stack.paths.policies
+        with private_opa(policies, self.environment, self.stack.opa, GATE_DEADLINE_S) as opa:
             yield opa
-
-    # --- proof for services and routes
-
-    def require_intent(self, place: Place, cell: dict[str, Any], index: int) -> None:
-        """The newest intent about this cell is record `index` and says exactly this; verified.
-
-        Raises IntegrityError `route.no_record`: the second lock, for a program that skips the gate.
-        """
-        if self._intended(place, index) != cell:
-            raise _no_record(f"{place[0]} in {place[1]} is {cell}")
-
-    def require_release(self, place: Place, slot: Slot, release: str, index: int) -> None:
-        """The newest intent about this cell is record `index` and puts this release into this slot."""
-        if release_in(self._intended(place, index), slot) != release:
-            raise _no_record(f"{slot} of {place[0]} in {place[1]} holds {release}")
-
-    def _intended(self, place: Place, index: int) -> Cell | None:
-        """What record `index` means a cell to be; None unless it is the newest intent about that cell."""
-        audit, state = self.audit(), self.state(fresh=True)
-        if audit is None or state is None or index < 0:
-            return None
-        if state.cell_intent.get(place[0], {}).get(place[1]) != index:
-            return None
-        record = audit.log.read(index)
-        return at(record["to"] or {}, *place) if record.kind == "intent" else None
-
-    def require_leaving(self, place: Place) -> None:
-        """The record has this cell withdrawn or gone, so its route may go."""
-        state = self.state(fresh=True)
-        if state is None:
-            return
-        opened = state.open_intent
-        table = state.table if opened is None or opened["change"] != "withdraw" else opened["to"]
-        cell = at(table, *place)
-        if cell is not None and any(release_in(cell, slot) is not None for slot in SLOTS):
-            raise _no_record(f"{place[0]} leaves {place[1]}")
 
 
 def _with_pending(log: Log) -> State:
@@ -233,14 +194,6 @@ def _with_pending(log: Log) -> State:
     except IntegrityError:  # not a record; whoever writes next says so, and `audit verify` does
         return state
     return state if pending is None or pending.index != state.size else fold([pending], state)
-
-
-def _no_record(what: str) -> IntegrityError:
-    return IntegrityError(
-        f"no signed intent says that {what}",
-        code="route.no_record",
-        remedy="releases and weights come from the gate alone; change the stack file and run `./lockstep up`",
-    )
 
 
 def waits(proposed: Plan, decision: Decision) -> bool:

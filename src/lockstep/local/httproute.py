@@ -89,13 +89,15 @@ def http_route(
     cell: Cell,
     *,
     intent: int,
+    record: str = "",
     mirror: Slot | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     gateway: str = "lockstep",
 ) -> dict[str, Any]:
     """The HTTPRoute of one cell.
 
-    intent: index of the newest intent record that changed the cell; mirror: a slot that gets a copy of
+    intent: index of the newest intent record that changed the cell; record: its digest, on a cluster, where
+    somebody may read the object who has only the log to hold it against; mirror: a slot that gets a copy of
     every request and whose answers nobody sees (shadow); timeout_s: seconds for a whole request;
     gateway: name of the Gateway that the route belongs to. Raises UsageError `route.*`.
     """
@@ -112,7 +114,7 @@ def http_route(
         "metadata": {
             "name": route_name(model, region),
             "labels": {ANNOTATION + "model": model, ANNOTATION + "region": region},
-            "annotations": _annotations(cell, intent, weights),
+            "annotations": _annotations(cell, intent, record, weights),
         },
         "spec": {
             "parentRefs": [{"name": gateway}],
@@ -121,8 +123,10 @@ def http_route(
     }
 
 
-def _annotations(cell: Cell, intent: int, weights: dict[Slot, int]) -> dict[str, str]:
+def _annotations(cell: Cell, intent: int, record: str, weights: dict[Slot, int]) -> dict[str, str]:
     words: dict[str, str] = {slot: release_in(cell, slot) or "" for slot in SLOTS}
+    if record:
+        words["record"] = record
     words["withdraw"] = str(cell["withdraw"]) if is_withdrawn(cell) else ""
     words["intent"] = str(intent)
     words["weight"] = str(weights.get("green", 0))

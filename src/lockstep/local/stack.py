@@ -10,14 +10,14 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep.canonical import parse
-from lockstep.errors import IntegrityError, LockstepError, Unavailable, UsageError
+from lockstep.errors import IntegrityError, LockstepError, Unavailable
 from lockstep.local import programs
 from lockstep.local.ports import ENTRY, Ports, listens, require_free
 from lockstep.local.probe import get
@@ -29,8 +29,11 @@ from lockstep.paths import Paths, cache
 from lockstep.table import SLOTS, Cell, Slot, Table
 
 if TYPE_CHECKING:
+    from lockstep.audit.opened import OpenLog
+    from lockstep.evidence.keys import Trust
     from lockstep.gate.judge import Observed, Place
     from lockstep.local.drift import Drift
+    from lockstep.release.store import Store
     from lockstep.toolchain import Toolchain
 
 READY_S = 120.0
@@ -56,16 +59,34 @@ class LocalStack:
 
     @cached_property
     def toolchain(self) -> Toolchain:
-        from lockstep.toolchain import find
+        from lockstep.toolchain import require
 
-        found = find()
-        if found is None:
-            raise UsageError(
-                "the outside programs are not there",
-                code="toolchain.missing",
-                remedy="run `./lockstep doctor`, or `./lockstep up`, which gets them",
-            )
-        return found
+        return require()
+
+    # --- what the ledger asks (lockstep.ledger.stack)
+
+    @property
+    def opa(self) -> Path:
+        return self.toolchain.opa
+
+    @property
+    def history(self) -> Path:
+        return self.paths.history(self.name)
+
+    def open_log(self, *, environment: str, bucket: str, write: bool) -> OpenLog | None:
+        from lockstep.audit.local import open_local
+
+        return open_local(self.name, self.paths, write=write, environment=environment, bucket=bucket)
+
+    def trust(self, environment: str) -> Trust:
+        from lockstep.evidence.keys import load_trust
+
+        return load_trust(self.paths.policies, environment)
+
+    def store(self, url: str) -> Store:
+        from lockstep.stores import open_store, url_of
+
+        return open_store(url_of(url, self.paths.store))
 
     # --- starting
 
@@ -285,14 +306,15 @@ class LocalStack:
     def serving(self) -> dict[Place, dict[str, str | None]]:
         """The release that each slot's service says it serves; see lockstep.local.look. A stranger on a
         service's port says nothing."""
-        from lockstep.local import look, procfs
+        from lockstep.local import look
+        from lockstep.local.listeners import alone_on
 
         found = look.serving(self.run / "gateways")
         pids, ports = self.supervisor.pids(), self.ports.all()
         for (model, region), slots in found.items():
             for slot in SLOTS:
                 name = programs.service_name(model, region, slot)
-                if slots[slot] is not None and not procfs.alone_on(ports.get(name, 0), pids.get(name, 0)):
+                if slots[slot] is not None and not alone_on(ports.get(name, 0), pids.get(name, 0)):
                     slots[slot] = None
         return found
 
@@ -312,7 +334,8 @@ class LocalStack:
 
         return strays(self, regions)
 
-    def observe(self) -> Observed:
+    def observe(self, recorded: Table | None = None, regions: Collection[str] = ()) -> Observed:
+        """All that runs here, whatever the record says: gateways and services are known by their ports."""
         from lockstep.gate.judge import Observed
 
         return Observed(self.live(), self.serving())

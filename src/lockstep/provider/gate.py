@@ -47,6 +47,8 @@ class PromotionGate:
     inputs: ClassVar[dict[str, Any]] = {
         "table": {"$ref": "pulumi.json#/Any", "description": "model -> region -> cell, as declared"},
         "environment": {"type": "string"},
+        "target": {"type": "string", "description": "where the stack runs: local or aws"},
+        "home": {"type": "string", "description": "the region of the audit bucket"},
         "store": {"type": "string", "description": "release store URL; empty: the checkout's own"},
         "opa_url": {"type": "string", "description": "an OPA to ask; empty: a private one"},
         "bucket": {"type": "string"},

@@ -9,14 +9,16 @@ from __future__ import annotations
 from lockstep.errors import LockstepError
 from lockstep.ledger import Ledger
 from lockstep.provider.kind import Call, Values
+from lockstep.targets import LOCAL
 
 
 def ledger_of(call: Call, values: Values) -> Ledger:
     known = call.session.ledgers
-    key = f"{call.stack}/{values.get('environment')}/{values.get('bucket')}"
+    target = str(values.get("target") or LOCAL)  # a resource of one machine names none
+    key = f"{call.stack}/{target}/{values.get('environment')}/{values.get('bucket')}"
     if key not in known:
         known[key] = Ledger(
-            call.session.stack(call.stack),
+            call.session.stack_of(call.stack, target=target, home=str(values.get("home") or "")),
             environment=str(values["environment"]),
             bucket=str(values["bucket"]),
             retention_days=int(values["retention_days"]),

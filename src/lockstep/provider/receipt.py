@@ -20,6 +20,8 @@ class PromotionReceipt:
     inputs: ClassVar[dict[str, Any]] = {
         "intent": {"type": "integer", "description": "index of the intent to close"},
         "environment": {"type": "string"},
+        "target": {"type": "string", "description": "where the stack runs: local or aws"},
+        "home": {"type": "string", "description": "the region of the audit bucket"},
         "bucket": {"type": "string"},
         "retention_days": {"type": "integer"},
         "allow_destroy": {"type": "boolean"},

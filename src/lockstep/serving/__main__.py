@@ -24,7 +24,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--slot", choices=("blue", "green"), required=True)
     parser.add_argument("--region", required=True)
     parser.add_argument("--model", required=True)
-    parser.add_argument("--port", type=int, required=True, help="on 127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--address", default="127.0.0.1", help="to listen on; in a pod 0.0.0.0")
     parser.add_argument("--runtime", default="onnx", help="onnx (default), torch or tensorrt")
     return parser.parse_args(argv)
 
@@ -53,7 +54,7 @@ def _serve(arguments: argparse.Namespace) -> None:
 
     die_with_parent()
     limit_memory(DATA_BYTES[arguments.runtime])
-    listener = bind(arguments.port)
+    listener = bind(arguments.port, arguments.address)
     identity = Identity(arguments.release, arguments.slot, arguments.region, arguments.model)
     predictor = startup.load(arguments.bundle, identity, arguments.runtime)
     run(predictor)

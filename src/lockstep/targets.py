@@ -1,0 +1,37 @@
+"""Which stack a name, a target and a home region mean: the one place that knows every target.
+
+LOCKSTEP_OFFLINE, with the folder of a sample, puts the stack that asks nobody in place of any other, so that
+an offline preview never finds its way to an account.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lockstep.errors import UsageError
+from lockstep.ledger.stack import Stack
+from lockstep.local.stack import LocalStack
+from lockstep.paths import Paths
+
+LOCAL = "local"
+OFFLINE = "LOCKSTEP_OFFLINE"
+
+
+def stack_of(paths: Paths, name: str, *, target: str, home: str) -> Stack:
+    """The stack of this name. home: the region of its audit bucket; one machine has no such thing.
+
+    Raises UsageError `config.no_target`.
+    """
+    offline = os.environ.get(OFFLINE)
+    if offline is not None:
+        from lockstep.standin.offline import OfflineStack
+
+        return OfflineStack(paths, name, Path(offline))
+    if target == LOCAL:
+        return LocalStack(paths, name)
+    raise UsageError(
+        f"the target {target!r} is not part of this version",
+        code="config.no_target",
+        remedy="use a stack with lockstep:target local",
+    )
