@@ -47,6 +47,7 @@ def cell_routes(draw: st.DrawFn, model: str) -> Json:
         REGION,
         cell,
         intent=draw(st.integers(0, 2**53 - 1)),
+        record=draw(st.sampled_from(["", *RELEASES])),
         mirror=draw(st.none() | st.sampled_from(mirrors)) if mirrors else None,
         timeout_s=draw(st.integers(1, 400_000) | st.just(30_000)) / 1000,
     )
