@@ -13,13 +13,13 @@ import pulumi
 import pulumi_aws
 import pytest
 import yaml
+from lockstep.standin.kubernetes.types import Types
 from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 
 from infra.config import Settings, defaults, load
 from lockstep.standin.aws.sdk import Sdk
 from lockstep.standin.aws.shape import problems
-from lockstep.standin.kubernetes.types import Types
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "111122223333"
