@@ -65,7 +65,9 @@ def test_what_is_destroyed_first_is_what_needs_the_rest(by: str) -> None:
     the next, or the next one's deletion hangs or leaves nodes, interfaces and load balancers behind."""
     stack = made(by)
     pools = [
-        each for each in [*stack.of(":NodePool"), *stack.of("nodeGroup:NodeGroup")] if "gpu" in each.name
+        each
+        for each in [*stack.of(":NodePool"), *stack.of("nodeGroup:NodeGroup")]
+        if "system" not in each.name
     ]
     assert pools
     order = [
@@ -110,7 +112,7 @@ def test_everything_of_a_region_hangs_under_its_component_and_after_the_gate() -
 
 
 def test_no_resource_lands_where_somebody_s_profile_points() -> None:
-    """Every AWS resource names its region, but for those of global services; every one its provider."""
+    """Every AWS resource but those of global services names its region, and every one its provider."""
     everywhere = ("aws:iam/", "aws:route53/")
     for each in every():
         if each.type.startswith("aws:") and not each.type.startswith(everywhere):
