@@ -41,17 +41,9 @@ class Place:
     inside: Kubernetes
 
     @property
-    def cluster_name(self) -> pulumi.Output[str]:
-        return self.cluster.name
-
-    @property
-    def balancer_arn(self) -> pulumi.Output[str]:
-        return self.balancer.arn
-
-    @property
-    def address(self) -> pulumi.Output[str]:
-        """The load balancer's host name."""
-        return self.balancer.dns_name
+    def gateway_ready(self) -> tuple[pulumi.Resource, ...]:
+        """What must be there before clients are sent here."""
+        return (self.gateway,)
 
     def options(self, *, after: Sequence[pulumi.Resource] = (), **more: Any) -> pulumi.ResourceOptions:
         """The options of an object in this region's cluster: after nodes and controllers, gone with it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +207,9 @@ def test_a_release_is_typed(tmp_path: Path) -> None:
     call = Call("urn:pulumi:staging::lockstep::x::eg", "kubernetes:helm.sh/v3:Release", "eg")
     wrong = KubernetesStandIn(tmp_path, None, "4").check(call, {}, {"skipCrd": True}).failures
     assert {failure.path for failure in wrong} == {"skipCrd", "chart"}
+
+
+def test_no_module_shadows_pythons_own() -> None:
+    """The engine starts a plugin with its folder first on the path, so `types.py` ends it at once."""
+    folder = Path(access.__file__).parent
+    assert not {path.stem for path in folder.iterdir()} & sys.stdlib_module_names

@@ -44,9 +44,9 @@ def test_children_stand_under_their_parent_and_the_stack_is_not_shown() -> None:
     inside = Made("aws:ec2/vpc:Vpc", "network-a", region.urn)
     after = Made("lockstep:index:PromotionGate", "gate", ROOT.urn)
     assert tree([ROOT, region, after, inside]) == [
-        "├─ lockstep:infra:Region  region-a",
-        "│  └─ aws:ec2:Vpc  network-a",
-        "└─ lockstep:index:PromotionGate  gate",
+        "├─ lockstep:index:PromotionGate  gate",
+        "└─ lockstep:infra:Region  region-a",
+        "   └─ aws:ec2:Vpc  network-a",
     ]
 
 
@@ -76,10 +76,23 @@ def test_a_resource_that_only_one_has_is_said_with_where_it_is() -> None:
     assert difference_lines(differences([], [more], NAMES), NAMES) == ["aws:ec2:NatGateway: only in prod"]
 
 
-def test_equal_differences_are_counted() -> None:
+def test_what_is_otherwise_alike_is_one_line() -> None:
     ours = [Made("aws:x/y:Log", name, "", {"days": 30}) for name in "abc"]
     theirs = [Made("aws:x/y:Log", name, "", {"days": 365 if name != "c" else UNKNOWN}) for name in "abc"]
-    assert difference_lines(differences(ours, theirs, NAMES), NAMES) == [
-        "2 x aws:x:Log days: 30 in staging, 365 in prod",
-        "aws:x:Log days: 30 in staging, not known yet in prod",
+    assert difference_lines(differences(ours[:2], theirs[:2], NAMES), NAMES) == [
+        "aws:x:Log x 2 days: 30 in staging, 365 in prod"
     ]
+    assert difference_lines(differences(ours, theirs, NAMES), NAMES) == [
+        "aws:x:Log x 3 days: 30 in staging, 365 in prod, and 1 more such pairs"
+    ]
+
+
+def test_a_name_that_a_provider_made_up_is_no_difference() -> None:
+    ours, theirs = (
+        Made("aws:x/y:Log", "log", "", {"name": f"log-{tail}", "__defaults": ["name"]}) for tail in "ab"
+    )
+    assert differences([ours], [theirs], NAMES) == []
+
+
+def test_what_the_engine_needs_for_itself_is_no_difference() -> None:
+    assert differences([ROOT], [Made(STACK, "lockstep-prod")], NAMES) == []

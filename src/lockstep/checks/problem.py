@@ -12,6 +12,3 @@ class Problem:
     code: str
     message: str
     remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.message} [{self.code}]\n  next: {self.remedy}"

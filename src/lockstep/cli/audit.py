@@ -28,6 +28,7 @@ from lockstep.cli.audit_open import open_to_read, paths_in_context, stack_option
 from lockstep.cli.output import emit, output_option, say
 from lockstep.errors import Unavailable, UsageError
 from lockstep.evidence.keys import LOCAL, Trust, load_trust
+from lockstep.evidence.pem import public_pem
 from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths, origin_of
 from lockstep.workspace import Workspace
@@ -244,7 +245,7 @@ def export_command(folder: Path, stack: str, output: str) -> None:
     """Write a plain copy of the log to FOLDER, enough to verify it offline."""
     audit = open_to_read(stack, paths_in_context())
     head = audit.log.head()
-    deployers = {keyid: exporting.public_pem(key) for keyid, key in audit.trust.keys_of("deployer").items()}
+    deployers = {keyid: public_pem(key) for keyid, key in audit.trust.keys_of("deployer").items()}
     signers = deployer_keys(audit.trust)
     count = exporting.export(audit.bucket, folder, head, audit.log_keys, deployers, signers=signers)
     document = {"folder": str(folder), "objects": count, "head": _head_json(head)}

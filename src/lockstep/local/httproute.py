@@ -6,9 +6,8 @@ newest intent record that changed the cell. Every answer carries that index in `
 that a response can be traced to the record that let its release serve.
 
 A slot that holds no release gets no backendRef. A cell that serves nobody (withdrawn, or both slots
-empty) is a rule without backendRefs, for which the Gateway API prescribes a 404: "if unspecified, the
-rule performs no forwarding. If unspecified and no filters are specified that would result in a
-response being sent, a 404 error code is returned" (HTTPRouteRule.backendRefs).
+empty) is a rule without backendRefs, which the local gateway answers 404 and Envoy Gateway 500
+(docs/adr/0022).
 """
 
 from __future__ import annotations

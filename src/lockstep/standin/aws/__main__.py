@@ -12,7 +12,7 @@ def make() -> Any:
     from lockstep.standin.aws.plugin import AwsStandIn
     from lockstep.standin.project import state_folder
 
-    return AwsStandIn(state_folder())
+    return AwsStandIn(state_folder(), alone=True)
 
 
 if __name__ == "__main__":

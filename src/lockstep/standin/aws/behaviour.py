@@ -43,6 +43,8 @@ class Behaviour:
     """The property of which there may be one value, and the code that a second one gets."""
     exists: str = ""
     replaces: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    settled: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     outputs: Mapping[str, Any] = field(default_factory=dict)
     checks: Mapping[str, str] = field(default_factory=dict)
@@ -83,11 +85,11 @@ def _behaviour(entry: dict[str, Any], lists: Mapping[str, Any]) -> Behaviour:
     refers = entry.pop("refers", {})
     name = entry.pop("name", {})
     words = {path: tuple(lists.get(str(of), of)) for path, of in entry.pop("words", {}).items()}
+    entry |= {key: tuple(entry.get(key, ())) for key in ("replaces", "removed", "settled")}
     return Behaviour(
         references=tuple(_reference(path, target) for path, target in refers.items()),
         name={"property": name} if isinstance(name, str) else name,
         words=words,
-        replaces=tuple(entry.pop("replaces", ())),
         **entry,
     )
 

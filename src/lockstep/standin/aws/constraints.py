@@ -10,7 +10,7 @@ from typing import Any
 
 from lockstep.standin.aws.behaviour import Behaviour, table
 from lockstep.standin.aws.shape import described
-from lockstep.standin.aws.within import places
+from lockstep.standin.aws.within import first, places
 from lockstep.standin.provider import Failure
 from lockstep.standin.wire import UNKNOWN, Values, holds_unknown
 
@@ -26,6 +26,10 @@ PATTERNS = {
     "alias_name": (
         r"alias/(?!aws/)[A-Za-z0-9/_-]{1,250}",
         "alias/ and letters, digits, / _ -; not alias/aws/",
+    ),
+    "balancer_name": (
+        r"(?!internal-)[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?",
+        "1 to 32 letters, digits and hyphens, without a hyphen at an end",
     ),
     "cluster_name": (r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", "1 to 100 letters, digits, - and _"),
     "domain": (
@@ -44,6 +48,8 @@ PATTERNS = {
     ),
 }
 RANGES = {"deletion_window": (7, 30, "days"), "session": (3600, 43200, "seconds")}
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+AUTO_MODE = ("computeConfig", "storageConfig.blockStorage", "kubernetesNetworkConfig.elasticLoadBalancing")
 USAGES = {
     "SYMMETRIC_DEFAULT": ("ENCRYPT_DECRYPT",),
     "RSA": ("ENCRYPT_DECRYPT", "SIGN_VERIFY"),
@@ -99,6 +105,15 @@ def _vpc_cidr(value: Any, _: str) -> str | None:
         return reason
     size = ipaddress.ip_network(value).prefixlen
     return None if 16 <= size <= 28 else f"is {value!r}, whose size must be /16 to /28"
+
+
+def _service_cidr(value: Any, _: str) -> str | None:
+    """As EKS takes them: /12 to /24, in a private range."""
+    if reason := _cidr(value, _):
+        return reason
+    block = ipaddress.ip_network(value)
+    private = any(block.subnet_of(ipaddress.ip_network(each)) for each in PRIVATE)  # type: ignore[arg-type]
+    return None if private and 12 <= block.prefixlen <= 24 else f"is {value!r}; wanted: private, /12 to /24"
 
 
 def _zone(value: Any, region: str) -> str | None:
@@ -171,6 +186,28 @@ def _key_usage(inputs: Any, _: str) -> str | None:
     return None
 
 
+def _auto_mode(inputs: Any, _: str) -> str | None:
+    """The three switches of EKS Auto Mode are on together or off together; on, EKS brings the add-ons."""
+    switches = {path: first(inputs, f"{path}.enabled") for path in AUTO_MODE}
+    if any(value is UNKNOWN for value in switches.values()):
+        return None
+    if len({bool(value) for value in switches.values()}) > 1:
+        said = ", ".join(f"{path}.enabled is {value}" for path, value in switches.items())
+        return f"the parts of Auto Mode are all enabled or none is: {said}"
+    if any(switches.values()) and inputs.get("bootstrapSelfManagedAddons") is not False:
+        return "bootstrapSelfManagedAddons must be false with Auto Mode"
+    return None
+
+
+def _nat(inputs: Any, _: str) -> str | None:
+    private = inputs.get("connectivityType") == "private"
+    if private and inputs.get("allocationId"):
+        return "allocationId is not for a private NAT gateway"
+    if not private and not inputs.get("allocationId") and inputs.get("availabilityMode") != "regional":
+        return "allocationId is needed for a public NAT gateway"
+    return None
+
+
 def _record(inputs: Any, _: str) -> str | None:
     if bool(inputs.get("records")) == bool(inputs.get("aliases")):
         return "a record has either records or aliases"
@@ -185,14 +222,17 @@ def _record(inputs: Any, _: str) -> str | None:
 
 
 CHECKS: dict[str, Callable[[Any, str], str | None]] = {
+    "auto_mode": _auto_mode,
     "bucket_name": _bucket_name,
     "cidr": _cidr,
     "endpoint_service": _endpoint_service,
     "json": _json,
     "key_usage": _key_usage,
+    "nat": _nat,
     "record": _record,
     "region": _region,
     "scaling": _scaling,
+    "service_cidr": _service_cidr,
     "vpc_cidr": _vpc_cidr,
     "zone": _zone,
 }

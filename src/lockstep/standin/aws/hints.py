@@ -32,7 +32,7 @@ from lockstep.standin.aws.shape import (
 )
 
 SIMPLE = {str: STRING, int: INTEGER, float: NUMBER, bool: BOOLEAN}
-OPEN = ("InstanceType", "ManagedPolicy", "Region")
+OPEN = ("InstancePlatform", "InstanceType", "ManagedPolicy", "ProtocolType", "Region", "Runtime")
 """Enumerations that only name the usual values: the SDK's lists of these are behind AWS's own."""
 
 

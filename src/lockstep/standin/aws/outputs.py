@@ -36,7 +36,10 @@ def given(
 
 def foreseen(known: Values, signature: Signature, behaviour: Behaviour) -> Values:
     """The outputs in a preview of a creation: what AWS will say is unknown."""
-    outputs = {key: merged(_unknown(value), known.get(key)) for key, value in behaviour.outputs.items()}
+    outputs = {
+        key: merged(_unknown(value), known[key]) if key in known else UNKNOWN
+        for key, value in behaviour.outputs.items()
+    }
     always = {key: UNKNOWN for key, field in signature.outputs.fields.items() if field.required}
     return {**always, **outputs, **{key: value for key, value in known.items() if key not in outputs}}
 

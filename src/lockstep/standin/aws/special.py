@@ -12,6 +12,7 @@ from lockstep.standin.wire import Values
 
 SUBNET, VPC = "aws:ec2/subnet:Subnet", "aws:ec2/vpc:Vpc"
 GATEWAY, NAT = "aws:ec2/internetGateway:InternetGateway", "aws:ec2/natGateway:NatGateway"
+BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 CERTIFICATE = "aws:acm/certificate:Certificate"
 VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
 
@@ -55,14 +56,15 @@ def _no_versions_off(account: Account, resource: Resource) -> None:
 
 
 def _nothing_public(account: Account, gateway: Resource) -> None:
-    """An internet gateway stays while a NAT gateway of its VPC has a public address."""
+    """An internet gateway stays while something in its VPC has a public address."""
     vpc = gateway.outputs.get("vpcId")
     for other in account:
-        if other.token == NAT and other.region == gateway.region and other.outputs.get("vpcId") == vpc:
+        public = other.token == NAT or (other.token == BALANCER and other.outputs.get("internal") is False)
+        if public and other.region == gateway.region and other.outputs.get("vpcId") == vpc:
             raise LockstepError(
                 f"{gateway} cannot be detached: {vpc} has a mapped public address, of {other.id}",
                 code="DependencyViolation",
-                remedy="delete the NAT gateways first",
+                remedy="delete NAT gateways and load balancers first",
             )
 
 

@@ -19,10 +19,12 @@ ESTABLISHED_S = 30.0
 
 
 def install(api: Api, folders: Sequence[Path]) -> None:
-    """Apply every manifest of the folders and our own, and wait until their kinds are served."""
+    """Create every manifest of the folders and our own in a cluster that has none of them, and wait until
+    their kinds are served. Created, not applied: that costs the server two seconds less."""
     things = [thing for folder in (*folders, OURS) for thing in manifests(folder)]
     for thing in things:
-        api.apply(thing, MANAGER, force=True)
+        kind = api.kind(thing["apiVersion"], thing["kind"])
+        api.request("POST", kind.path(""), {"fieldManager": MANAGER}, thing)
     for thing in things:
         if is_definition(thing):
             wait(api, thing)

@@ -11,7 +11,7 @@ from lockstep.standin.kubernetes import access, objects, release, settings
 from lockstep.standin.kubernetes.api import Api, Refused
 from lockstep.standin.kubernetes.diagnostics import Diagnostics
 from lockstep.standin.kubernetes.judge import Judge
-from lockstep.standin.kubernetes.types import Types
+from lockstep.standin.kubernetes.sdk import Types
 from lockstep.standin.provider import Call, Change, Checked, Failure, Found, State
 from lockstep.standin.wire import Values, holds_unknown
 
@@ -45,14 +45,15 @@ class KubernetesStandIn:
         return Checked(settings.with_unknown_named(config))
 
     def configure(self, config: Values) -> None:
-        """Raises UsageError where clusters run and it is not clear which is meant."""
+        """With unknown settings no cluster is asked: the real provider could not ask it. Raises UsageError
+        where clusters run and it is not clear which is meant."""
         self._settings = settings.read(config)
-        if self._settings.unknown and not self._settings.cluster:
+        if self._settings.unknown:
             return
         found = access.find(self._folder, self._settings.cluster)
         if found is not None:
             self._cluster = found.name
-            self._judge = Judge(Api(found.access), self._settings, self._diagnostics.warn)
+            self._judge = Judge(Api(found.access), self._settings, found.name, self._diagnostics.warn)
 
     def check(self, call: Call, old: Values, new: Values) -> Checked:
         """A name and a namespace; what the SDK's types refuse, where no API server will see the object. That
