@@ -10,7 +10,7 @@ from infra.aws.ground import ground
 from infra.aws.registry import registry
 from tests.support.clouds import Recorder, declare, quiet_engine, stack
 
-REGIONS = ("eu-central-1", "us-east-1", "ap-southeast-1")
+REGIONS = stack().regions
 __all__ = ["quiet_engine"]  # the fixture, where pytest finds it
 pytestmark = pytest.mark.usefixtures("quiet_engine")
 
