@@ -176,6 +176,14 @@ class Section:
             return default
         return value
 
+    def days(self, name: str, default: int) -> int:
+        """How long CloudWatch Logs keeps something."""
+        value = self.values.get(name, default)
+        if isinstance(value, bool) or value not in LOG_DAYS:
+            self.wrong(name, f"{value!r} is not one of {', '.join(map(str, LOG_DAYS))}")
+            return default
+        return int(value)
+
     def number(self, name: str, low: float, high: float, default: float) -> float:
         value = self.values.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
@@ -238,11 +246,10 @@ def _network(value: object, cidrs: Mapping[str, Any], problems: list[str]) -> Ne
             if parsed.overlaps(taken):
                 problems.append(f"{key}: {declared} overlaps {taken} of {other}")
         known[region] = parsed
-    days = section.values.get("flow_log_days", 30)
-    if days not in LOG_DAYS:
-        section.wrong("flow_log_days", f"{days!r} is not one of {', '.join(map(str, LOG_DAYS))}")
     return Network(
-        {region: str(parsed) for region, parsed in known.items()}, section.choice("nat", NAT, "region"), days
+        {region: str(parsed) for region, parsed in known.items()},
+        section.choice("nat", NAT, "region"),
+        section.days("flow_log_days", 30),
     )
 
 
@@ -258,11 +265,10 @@ def _cluster(value: object, problems: list[str]) -> Cluster:
             allow.append(str(item))
     elif endpoint != PRIVATE:
         section.wrong("endpoint", f"{endpoint!r} is neither {PRIVATE} nor a list of blocks that may reach it")
-    days = section.values.get("log_days", 90)
-    if days not in LOG_DAYS:
-        section.wrong("log_days", f"{days!r} is not one of {', '.join(map(str, LOG_DAYS))}")
     return Cluster(
-        section.text("version", VERSION, "a Kubernetes version such as 1.34", "1.34"), tuple(allow), days
+        section.text("version", VERSION, "a Kubernetes version such as 1.34", "1.34"),
+        tuple(allow),
+        section.days("log_days", 90),
     )
 
 

@@ -8,6 +8,7 @@ there too.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,6 +58,28 @@ class Settings:
     runtime: str
     port: int
     cloud: Cloud | None = None
+
+    @property
+    def home(self) -> str:
+        """The first region: where the audit bucket and what is global live."""
+        return self.regions[0] if self.regions else ""
+
+    @property
+    def log(self) -> dict[str, Any]:
+        """Where the record is, as gate, receipt and warrants are told."""
+        return {
+            "environment": self.environment,
+            "target": self.target,
+            "home": self.home,
+            "bucket": self.bucket,
+            "retention_days": self.retention_days,
+        }
+
+
+def adopting() -> bool:
+    """Whether this one run takes over the buckets and keys that a destroyed stack left behind. Not a key of
+    the config: it is true of a run, not of a stack."""
+    return os.environ.get("LOCKSTEP_ADOPT") == "1"
 
 
 def defaults(project_file: Path) -> dict[str, Any]:

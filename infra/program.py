@@ -14,38 +14,26 @@ import pulumi
 
 from infra.config import Settings
 from infra.resources import PromotionGate, PromotionReceipt
-from lockstep.errors import UsageError
 from lockstep.table import SLOTS, cells, release_in
 
 
 def target_of(settings: Settings) -> ModuleType:
-    """The package that builds this target's nouns. Raises UsageError for one that is not there."""
-    if settings.target != "local":
-        raise UsageError(
-            f"the target {settings.target!r} is not part of this version",
-            code="config.no_target",
-            remedy="use a stack with lockstep:target local",
-        )
-    return import_module(f"infra.{settings.target}")
+    """The module with this target's nouns."""
+    return import_module(f"infra.{settings.target}.target")
 
 
 def build(settings: Settings) -> dict[str, pulumi.Input[Any]]:
     """Declare the whole stack; the stack's outputs."""
     target = target_of(settings)
-    home = next(iter(settings.regions), "")
     ground = target.ground(settings)
     bucket = target.audit_bucket(ground)
     gate = PromotionGate(
         "gate",
         table=settings.table,
-        environment=settings.environment,
-        target=settings.target,
-        home=home,
-        store=settings.store,
+        store=ground.store,
         opa_url=settings.opa_url,
         allow_destroy=settings.allow_destroy,
-        bucket=settings.bucket,
-        retention_days=settings.retention_days,
+        **settings.log,
         opts=pulumi.ResourceOptions(depends_on=[bucket]),
     )
     places = {name: target.region(ground, name, after=[bucket, gate]) for name in settings.regions}
@@ -60,18 +48,14 @@ def build(settings: Settings) -> dict[str, pulumi.Input[Any]]:
             for slot in SLOTS
             if release_in(cell, slot) is not None
         ]
-        after = [place.gateway, entry, *services]
+        after = [place.gateway, *entry.resources, *services]
         routes.append(target.route(ground, place, model, allowed, after=after))
     receipt = PromotionReceipt(
         "receipt",
         intent=gate.intent,
-        environment=settings.environment,
-        target=settings.target,
-        home=home,
         allow_destroy=settings.allow_destroy,
-        bucket=settings.bucket,
-        retention_days=settings.retention_days,
-        opts=pulumi.ResourceOptions(depends_on=[gate, entry, *routes]),
+        **settings.log,
+        opts=pulumi.ResourceOptions(depends_on=[gate, *entry.resources, *routes]),
     )
     return {
         "entrypoint": entry.url,

@@ -201,3 +201,80 @@ class PromotionReceipt(_Resource):
             "allow_destroy": allow_destroy,
         }
         super().__init__(name, properties, opts)
+
+
+class ReleaseWarrant(_Resource):
+    kind = "ReleaseWarrant"
+    more_outputs = ("lock",)
+    release: pulumi.Output[str]
+    lock: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        model: str,
+        region: str,
+        slot: str,
+        release: pulumi.Input[str],
+        intent: pulumi.Input[int],
+        runtime: str,
+        store: str,
+        environment: str,
+        target: str,
+        home: str,
+        bucket: str,
+        retention_days: int,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        properties = {
+            "model": model,
+            "region": region,
+            "slot": slot,
+            "release": release,
+            "intent": intent,
+            "runtime": runtime,
+            "store": store,
+            "environment": environment,
+            "target": target,
+            "home": home,
+            "bucket": bucket,
+            "retention_days": retention_days,
+        }
+        super().__init__(name, properties, opts)
+
+
+class RouteWarrant(_Resource):
+    kind = "RouteWarrant"
+    more_outputs = ("record",)
+    cell: pulumi.Output[dict[str, Any]]
+    intent: pulumi.Output[int]
+    record: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        model: str,
+        region: str,
+        cell: pulumi.Input[dict[str, Any]],
+        intent: pulumi.Input[int],
+        environment: str,
+        target: str,
+        home: str,
+        bucket: str,
+        retention_days: int,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        properties = {
+            "model": model,
+            "region": region,
+            "cell": cell,
+            "intent": intent,
+            "environment": environment,
+            "target": target,
+            "home": home,
+            "bucket": bucket,
+            "retention_days": retention_days,
+        }
+        super().__init__(name, properties, opts)

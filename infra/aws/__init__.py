@@ -1,1 +1,1 @@
-"""The nouns of a stack in the cloud: clusters, services and routes on AWS."""
+"""The nouns of a stack in the cloud; `target` has those that the program wires."""

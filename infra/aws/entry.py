@@ -12,43 +12,46 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws.ground import Ground
+from infra.aws.estate import Estate
 from infra.aws.region import Place
 
 HEALTH_PATH = "/healthz"
-TTL_S = 30
 CHECK_S = 10
 FAILURES = 2
 
 
 @dataclass(frozen=True)
 class Entry:
-    """last: what the routes and the receipt wait for; url: where clients go."""
+    """url: where clients go; resources: what routes and receipt wait for."""
 
     url: pulumi.Output[str]
     resources: tuple[pulumi.Resource, ...]
 
 
-def entry_point(ground: Ground, places: Mapping[str, Place]) -> Entry:
-    entry = ground.cloud.entry
+def entry_point(estate: Estate, places: Mapping[str, Place]) -> Entry:
+    entry = estate.cloud.entry
     build = {"latency": _latency, "accelerator": _accelerator}[entry.by]
-    return Entry(pulumi.Output.from_input(f"https://{entry.domain}"), tuple(build(ground, places)))
+    return Entry(pulumi.Output.from_input(f"https://{entry.domain}"), tuple(build(estate, places)))
 
 
-def _latency(ground: Ground, places: Mapping[str, Place]) -> list[pulumi.Resource]:
+def _latency(estate: Estate, places: Mapping[str, Place]) -> list[pulumi.Resource]:
     """A name for each region, checked from outside, and the common name with one record a region."""
-    entry = ground.cloud.entry
+    entry = estate.cloud.entry
     made: list[pulumi.Resource] = []
     for name, place in places.items():
         regional = f"{name}.{entry.domain}"
+        balancer: aws.route53.RecordAliasArgsDict = {
+            "name": place.address,
+            "zone_id": place.balancer.zone_id,
+            "evaluate_target_health": True,
+        }
         own = aws.route53.Record(
             f"entry-{name}-own",
             zone_id=entry.zone,
             name=regional,
-            type="CNAME",
-            ttl=TTL_S,
-            records=[place.address],
-            opts=ground.options(after=[place.gateway]),
+            type="A",
+            aliases=[balancer],
+            opts=estate.options(after=[place.gateway]),
         )
         check = aws.route53.HealthCheck(
             f"entry-{name}",
@@ -59,36 +62,35 @@ def _latency(ground: Ground, places: Mapping[str, Place]) -> list[pulumi.Resourc
             request_interval=CHECK_S,
             failure_threshold=FAILURES,
             enable_sni=True,
-            opts=ground.options(after=[own]),
+            opts=estate.options(after=[own]),
         )
         record = aws.route53.Record(
             f"entry-{name}",
             zone_id=entry.zone,
             name=entry.domain,
-            type="CNAME",
-            ttl=TTL_S,
-            records=[regional],
+            type="A",
+            aliases=[balancer],
             set_identifier=name,
             latency_routing_policies=[{"region": name}],
             health_check_id=check.id,
-            opts=ground.options(after=[own]),
+            opts=estate.options(after=[own]),
         )
         made += [own, check, record]
     return made
 
 
-def _accelerator(ground: Ground, places: Mapping[str, Place]) -> list[pulumi.Resource]:
+def _accelerator(estate: Estate, places: Mapping[str, Place]) -> list[pulumi.Resource]:
     """Two addresses that never change, announced everywhere, with a group of endpoints in each region."""
-    entry = ground.cloud.entry
+    entry = estate.cloud.entry
     accelerator = aws.globalaccelerator.Accelerator(
-        "entry", name=ground.name("entry"), enabled=True, ip_address_type="IPV4", opts=ground.options()
+        "entry", name=estate.name("entry"), enabled=True, ip_address_type="IPV4", opts=estate.options()
     )
     listener = aws.globalaccelerator.Listener(
         "entry",
         accelerator_arn=accelerator.arn,
         protocol="TCP",
         port_ranges=[{"from_port": 443, "to_port": 443}],
-        opts=ground.options(),
+        opts=estate.options(),
     )
     made: list[pulumi.Resource] = [accelerator, listener]
     for name, place in places.items():
@@ -102,7 +104,7 @@ def _accelerator(ground: Ground, places: Mapping[str, Place]) -> list[pulumi.Res
             health_check_protocol="TCP",
             health_check_interval_seconds=CHECK_S,
             threshold_count=FAILURES,
-            opts=ground.options(after=[place.gateway]),
+            opts=estate.options(after=[place.gateway]),
         )
         made.append(group)
     made.append(
@@ -118,7 +120,7 @@ def _accelerator(ground: Ground, places: Mapping[str, Place]) -> list[pulumi.Res
                     "evaluate_target_health": True,
                 }
             ],
-            opts=ground.options(),
+            opts=estate.options(),
         )
     )
     return made

@@ -1,39 +1,25 @@
-"""The ground with what all regions share: where releases and images are kept, and what no role may exceed."""
+"""The ground with what all regions share: the registry, and which image belongs to which lock file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import pulumi
-
-from infra.aws.ground import Ground
+from infra.aws.ground import Ground, ground
+from infra.aws.registry import Registry, registry
+from infra.config import Settings
 from lockstep.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Estate(Ground):
-    """registry_key: ARN of the key that the releases are encrypted with; boundary: ARN of the policy that
-    bounds every role that the stack makes."""
+    """registry: where releases and images lie."""
 
-    registry_key: pulumi.Output[str]
-    boundary: pulumi.Output[str]
+    registry: Registry
 
     @property
     def store(self) -> str:
         """URL of the release store, for the gate, the warrants and the pods alike."""
-        return self.settings.store or f"s3://{self.cloud.registry}?region={self.home}"
-
-    @property
-    def log(self) -> dict[str, Any]:
-        """Where the record is, as gate, warrants and receipt are told."""
-        return {
-            "environment": self.settings.environment,
-            "target": self.settings.target,
-            "home": self.home,
-            "bucket": self.settings.bucket,
-            "retention_days": self.settings.retention_days,
-        }
+        return self.settings.store or self.registry.store
 
     def image(self, lock: str) -> str:
         """The image that was made from a lock file. Raises UsageError `image.unknown`."""
@@ -45,3 +31,8 @@ class Estate(Ground):
                 remedy="build it from models/image/Dockerfile, push it, and put lock: image@sha256:... there",
             )
         return image
+
+
+def estate(settings: Settings) -> Estate:
+    base = ground(settings)
+    return Estate(**vars(base), registry=registry(base))

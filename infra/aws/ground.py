@@ -13,28 +13,47 @@ from typing import Any
 import pulumi
 import pulumi_aws
 
+from infra.aws.policies.names import Account, partition_of
 from infra.cloud import Cloud
-from infra.config import Settings
+from infra.config import Settings, adopting
 from lockstep.paths import PROJECT
 
 
 @dataclass(frozen=True)
 class Ground:
-    """account and partition: of the credentials, known in preview; home: the first region, where the audit
-    bucket, the registry and what is global live."""
+    """account: of the credentials, known in preview; deployer: the ARN of the role or user behind them; home:
+    the first region, where the audit bucket, the registry and what is global live."""
 
     settings: Settings
     cloud: Cloud
     provider: pulumi_aws.Provider
     account: pulumi.Output[str]
+    deployer: pulumi.Output[str]
 
     @property
     def home(self) -> str:
-        return self.settings.regions[0]
+        return self.settings.home
 
     def name(self, *parts: str) -> str:
         """A physical name: project, environment and the parts."""
         return "-".join((PROJECT, self.settings.environment, *parts))
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {"lockstep:project": PROJECT, "lockstep:environment": self.settings.environment}
+
+    @property
+    def adopt(self) -> bool:
+        """Whether this run takes over what an earlier stack of this name left behind."""
+        return adopting()
+
+    @property
+    def boundary(self) -> pulumi.Output[str] | None:
+        """The ARN of the boundary that every role carries; None where no CI may assume one."""
+        if not self.cloud.identity.repository:
+            return None
+        partition, home = partition_of(self.home), self.home
+        return self.account.apply(lambda number: Account(partition, number, home).boundary)
 
     def options(self, *, after: Sequence[pulumi.Resource] = (), **more: Any) -> pulumi.ResourceOptions:
         """The options of every AWS resource: this provider, and what it waits for."""
@@ -52,5 +71,7 @@ def ground(settings: Settings) -> Ground:
         allowed_account_ids=[cloud.account] if cloud.account else None,
         default_tags={"tags": {"lockstep:project": PROJECT, "lockstep:environment": settings.environment}},
     )
-    identity = pulumi_aws.get_caller_identity_output(opts=pulumi.InvokeOptions(provider=provider))
-    return Ground(settings, cloud, provider, identity.account_id)
+    asked = pulumi.InvokeOptions(provider=provider)
+    identity = pulumi_aws.get_caller_identity_output(opts=asked)
+    session = pulumi_aws.iam.get_session_context_output(arn=identity.arn, opts=asked)
+    return Ground(settings, cloud, provider, identity.account_id, session.issuer_arn)

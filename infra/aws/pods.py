@@ -60,7 +60,7 @@ class Pod:
     def selector(self) -> dict[str, str]:
         return {"app.kubernetes.io/name": self.name}
 
-    def metadata(self, **more: Any) -> Json:
+    def metadata(self, **more: Any) -> Any:
         return {"name": self.name, "namespace": self.namespace, "labels": self.labels, **more}
 
 
@@ -262,15 +262,14 @@ def network_policy(pod: Pod) -> Json:
     }
 
 
-def role_policy(store_bucket: str, key: Any) -> Json:
-    """What a pod may do in the account: read the registry, and nothing more. key: ARN of its KMS key."""
-    arn = f"arn:aws:s3:::{store_bucket}"
+def role_policy(registry: str) -> Json:
+    """What a pod may do in the account: read the bucket of releases, and nothing more."""
+    arn = f"arn:aws:s3:::{registry}"
     return {
         "Version": "2012-10-17",
         "Statement": [
             {"Sid": "ReadReleases", "Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [f"{arn}/*"]},
             {"Sid": "FindReleases", "Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [arn]},
-            {"Sid": "OpenReleases", "Effect": "Allow", "Action": ["kms:Decrypt"], "Resource": [key]},
         ],
     }
 

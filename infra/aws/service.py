@@ -80,9 +80,7 @@ def _identity(
     policy = aws.iam.RolePolicy(
         pod.name,
         role=role.name,
-        policy=estate.registry_key.apply(
-            lambda key: json.dumps(pods.role_policy(estate.cloud.registry, key), sort_keys=True)
-        ),
+        policy=json.dumps(pods.role_policy(estate.registry.bucket), sort_keys=True),
         opts=estate.options(parent=role),
     )
     association = aws.eks.PodIdentityAssociation(

@@ -33,7 +33,7 @@ def release_warrant(
         intent=allowed["intent"],
         runtime=estate.settings.runtime,
         store=estate.store,
-        **estate.log,
+        **estate.settings.log,
         opts=pulumi.ResourceOptions(parent=place.component, depends_on=list(after)),
     )
 
@@ -52,6 +52,6 @@ def route_warrant(
         region=place.region,
         cell=allowed.apply(lambda cell: {key: value for key, value in cell.items() if key != "intent"}),
         intent=allowed["intent"],
-        **estate.log,
+        **estate.settings.log,
         opts=pulumi.ResourceOptions(parent=place.component, depends_on=list(after)),
     )

@@ -9,6 +9,11 @@ from infra.config import Settings
 class Ground:
     settings: Settings
 
+    @property
+    def store(self) -> str:
+        """URL of the release store; empty: the checkout's own."""
+        return self.settings.store
+
 
 def ground(settings: Settings) -> Ground:
     return Ground(settings)

@@ -31,8 +31,16 @@ def region(ground: Ground, name: str, *, after: Sequence[pulumi.Resource]) -> Pl
     return Place(name, gateway)
 
 
-def entry_point(ground: Ground, places: Mapping[str, Place]) -> EntryPoint:
-    return EntryPoint(
+@dataclass(frozen=True)
+class Entry:
+    """url: where clients go; resources: what routes and receipt wait for."""
+
+    url: pulumi.Output[str]
+    resources: tuple[pulumi.Resource, ...]
+
+
+def entry_point(ground: Ground, places: Mapping[str, Place]) -> Entry:
+    entry = EntryPoint(
         "entry",
         port=ground.settings.port,
         regions=list(places),
@@ -40,3 +48,4 @@ def entry_point(ground: Ground, places: Mapping[str, Place]) -> EntryPoint:
             depends_on=[place.gateway for place in places.values()], delete_before_replace=True
         ),
     )
+    return Entry(entry.url, (entry,))

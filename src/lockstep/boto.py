@@ -1,4 +1,5 @@
-"""S3 over botocore, for the release store. Only this module and boto_errors.py know botocore.
+"""S3 over botocore, for the release store, and where credentials for it come from. Only this module and
+boto_errors.py know botocore.
 
 It is imported by the first request: 0.4 s that no `file://` stack pays.
 """
@@ -29,6 +30,17 @@ def _loader() -> Any:
     from botocore.loaders import create_loader
 
     return create_loader()
+
+
+def has_credentials() -> bool:
+    """Whether there are credentials of any kind for AWS: variables, a profile, a role. Asks no account."""
+    import botocore.session
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        return botocore.session.Session().get_credentials() is not None
+    except BotoCoreError:  # a profile that is not there, say
+        return False
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -34,7 +33,8 @@ def short_type(token: str) -> str:
 
 
 def tree(resources: Sequence[Resource]) -> list[str]:
-    """One line a resource, children under their parent, in the order in which the program declares them."""
+    """One line a resource, children under their parent, by type and name: the engine's own order is another
+    one each time."""
     known = {resource.urn for resource in resources if resource.type != STACK}
     below: dict[str, list[Resource]] = {}
     for resource in resources:
@@ -44,7 +44,7 @@ def tree(resources: Sequence[Resource]) -> list[str]:
 
 
 def _lines(below: Mapping[str, Sequence[Resource]], parent: str, indent: str) -> Iterator[str]:
-    children = below.get(parent, ())
+    children = sorted(below.get(parent, ()), key=lambda child: (short_type(child.type), child.name))
     for number, child in enumerate(children, 1):
         last = number == len(children)
         yield f"{indent}{'└─' if last else '├─'} {short_type(child.type)}  {child.name}"
@@ -53,8 +53,8 @@ def _lines(below: Mapping[str, Sequence[Resource]], parent: str, indent: str) ->
 
 @dataclass(frozen=True)
 class Difference:
-    """What one stack has otherwise. path: of the property; empty where only one of them has the resource
-    (the other's value is None)."""
+    """What one stack has otherwise. path: of the property; empty where only one has the resource, and then
+    ours and theirs say which."""
 
     type: str
     name: str
@@ -68,14 +68,18 @@ def differences(
 ) -> list[Difference]:
     """What `ours` has otherwise than `theirs`, resource by resource and property by property.
 
-    environments: their names, which are part of every physical name and therefore no difference.
+    environments: their names, which are part of every physical name and therefore no difference; nor is a
+    name that a provider has made up, nor what the engine needs for itself.
     """
-    left, right = ({(each.type, each.name): each for each in one} for one in (ours, theirs))
+    left, right = (
+        {(each.type, each.name): each for each in one if not each.type.startswith("pulumi:")}
+        for one in (ours, theirs)
+    )
     found: list[Difference] = []
     for key in dict.fromkeys([*left, *right]):
         here, there = left.get(key), right.get(key)
         if here is None or there is None:
-            found.append(Difference(*key, "", here and here.name, there and there.name))
+            found.append(Difference(*key, "", here is not None, there is not None))
             continue
         mine, other = _flat(here.inputs), _flat(there.inputs)
         for path in dict.fromkeys([*mine, *other]):
@@ -86,25 +90,31 @@ def differences(
 
 
 def difference_lines(found: Sequence[Difference], names: tuple[str, str]) -> list[str]:
-    """One line for each kind of difference, with how many resources have it."""
-    counted = Counter((each.type, each.path, _shown(each.ours), _shown(each.theirs)) for each in found)
-    lines = []
-    for (token, path, ours, theirs), count in counted.items():
-        times = f"{count} x " if count > 1 else ""
-        if path:
-            lines.append(f"{times}{short_type(token)} {path}: {ours} in {names[0]}, {theirs} in {names[1]}")
-        else:
-            there = names[1] if ours == _shown(None) else names[0]
-            lines.append(f"{times}{short_type(token)}: only in {there}")
-    return lines
+    """One line for each property of each type, with how many resources have it otherwise."""
+    alike: dict[tuple[str, str], list[Difference]] = {}
+    for each in found:
+        alike.setdefault((each.type, each.path or str(each.ours)), []).append(each)
+    return sorted(_line(group, names) for group in alike.values())
+
+
+def _line(group: Sequence[Difference], names: tuple[str, str]) -> str:
+    first = group[0]
+    what = short_type(first.type) + (f" x {len(group)}" if len(group) > 1 else "")
+    if not first.path:
+        return f"{what}: only in {names[0] if first.ours else names[1]}"
+    pairs = sorted({(_shown(each.ours), _shown(each.theirs)) for each in group})
+    ours, theirs = pairs[0]
+    more = f", and {len(pairs) - 1} more such pairs" if len(pairs) > 1 else ""
+    return f"{what} {first.path}: {ours} in {names[0]}, {theirs} in {names[1]}{more}"
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
     if isinstance(value, Mapping) and value:
+        made_up = value.get("__defaults") or ()
         return {
             key: leaf
             for name, item in value.items()
-            if not str(name).startswith("__")
+            if not str(name).startswith("__") and name not in made_up
             for key, leaf in _flat(item, f"{path}.{name}" if path else str(name)).items()
         }
     if isinstance(value, list) and value:

@@ -35,13 +35,17 @@ class StackFile:
 
     def settings(self, data: bytes | None = None) -> Settings:
         """The file's settings, or those of `data` in its place. Raises UsageError `config.*`."""
-        return load({**defaults(self.project_file), **self._values(data)})
+        return load({**defaults(self.project_file), **self.values(data)})
 
     def store(self) -> str:
         """The one key `store`, also of a file whose table is not good: mending it takes `release list`."""
-        return str(self._values().get(f"{NAMESPACE}store") or "")
+        return str(self.values().get(f"{NAMESPACE}store") or "")
 
-    def _values(self, data: bytes | None = None) -> dict[str, Any]:
+    def target(self) -> str:
+        """The one key `target`, also of a file that is not good otherwise; empty where it names none."""
+        return str(self.values().get(f"{NAMESPACE}target") or "")
+
+    def values(self, data: bytes | None = None) -> dict[str, Any]:
         import yaml
 
         text = self.read_bytes() if data is None else data

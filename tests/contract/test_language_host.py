@@ -44,6 +44,7 @@ class Tiny(api.Provider):
     async def diff(self, request): return api.DiffResponse(changes=False)
     async def create(self, request):
         seen = {"marker": os.environ.get("LOCKSTEP_TEST_MARKER", ""), "cwd": os.getcwd()}
+        seen["preloaded"] = getattr(sys, "preloaded", "")
         return api.CreateResponse("1", {key: PropertyValue(value) for key, value in seen.items()})
     async def read(self, request): return api.ReadResponse("1", request.inputs, request.properties)
     async def delete(self, request): return None
@@ -57,9 +58,10 @@ import pulumi
 class Thing(pulumi.CustomResource):
     marker: pulumi.Output[str]
     cwd: pulumi.Output[str]
+    preloaded: pulumi.Output[str]
 
     def __init__(self, name):
-        super().__init__("tiny:index:Thing", name, {"marker": None, "cwd": None})
+        super().__init__("tiny:index:Thing", name, {"marker": None, "cwd": None, "preloaded": None})
 
 thing = Thing("one")
 config = pulumi.Config()
@@ -67,6 +69,7 @@ pulumi.export("greeting", config.require("greeting"))
 pulumi.export("secret", config.require_secret("word"))
 pulumi.export("marker", thing.marker)
 pulumi.export("cwd", thing.cwd)
+pulumi.export("preloaded", thing.preloaded)
 pulumi.export("stack", pulumi.get_stack())
 """
 
@@ -116,6 +119,7 @@ def project(tmp_path: Path, toolchain: Toolchain) -> Project:
     (folder / "__main__.py").write_text(PROGRAM)
     (folder / "plugin" / "PulumiPlugin.yaml").write_text("runtime: python\n")
     (folder / "plugin" / "__main__.py").write_text(PLUGIN)
+    (folder / "plugin" / "preload.py").write_text("import sys\nsys.preloaded = 'yes'\n")
     (tmp_path / "backend").mkdir()
     (tmp_path / "passphrase").write_text("only for this test")
     made = Project(
@@ -166,6 +170,7 @@ def test_up_and_a_preview_without_change(project: Project) -> None:
         "marker": project.environment["LOCKSTEP_TEST_MARKER"],
         "cwd": str(project.folder),
         "stack": "dev",
+        "preloaded": "yes",
     }
     assert json.loads(project.pulumi("stack", "output", "--json").stdout)["secret"] == "[secret]"
     preview = project.pulumi("preview", "--expect-no-changes")
@@ -207,6 +212,12 @@ def test_a_plugin_that_cannot_start_says_why(project: Project) -> None:
     said = project.pulumi("preview")
     assert said.returncode == 1
     assert "no_such_module_of_ours" in said.stdout + said.stderr
+
+
+def test_a_plugin_needs_no_preload(project: Project) -> None:
+    (project.folder / "plugin" / "preload.py").unlink()
+    said = project.pulumi("preview")
+    assert said.returncode == 0, said.stdout + said.stderr
 
 
 def test_what_a_program_prints_is_shown(project: Project) -> None:

@@ -20,6 +20,7 @@ FILES: Mapping[str, bytes] = {
     "labels.json": b'["0","1"]',
     "model.onnx": b"not a model, only bytes",
     "model.safetensors": b"no weights either",
+    "serving.lock": b"nothing is locked",
     "dataset.json": b'{"images":[]}',
     "lockstep/__init__.py": b"# a package\n",
     "lockstep/release/bundle.py": b"# what verifies\n",

@@ -174,6 +174,7 @@ LOADED = "import sys, importlib; importlib.import_module({module!r}); print(*sys
     ("module", "banned"),
     [
         ("lockstep.provider.kinds", (*HEAVY, "pulumi", "psutil")),
+        ("lockstep.provider.preload", HEAVY),
         ("lockstep.cli.status", (*HEAVY, "pulumi", "rich")),
         ("lockstep.audit.verify", (*HEAVY, "pulumi")),
         ("lockstep.release.bundle", (*HEAVY, "pulumi", "rfc8785", "cryptography")),

@@ -75,6 +75,20 @@ def test_a_changed_environment_is_seen_though_its_times_are_the_same_and_made_ag
     assert environments.changed_files(folder) == []
 
 
+def test_a_folder_that_is_linked_in_is_seen(tmp_path: Path) -> None:
+    """Python would import what lies behind the link."""
+    folder = ensure(LOCK, tmp_path).parents[1]
+    (tmp_path / "elsewhere").mkdir()
+    link = next(folder.rglob("six.py")).with_name("more")
+    link.symlink_to(tmp_path / "elsewhere")
+    assert environments.changed_files(folder) == [str(link.relative_to(folder))]
+    link.unlink()
+    assert environments.changed_files(folder) == []
+    (folder / "lib64").unlink()
+    (folder / "lib64").symlink_to(tmp_path)
+    assert environments.changed_files(folder) == ["lib64"]
+
+
 def test_a_link_made_elsewhere_is_no_change(tmp_path: Path) -> None:
     """It moves the kernel's time of the last change; the digest says that all is well, and is kept."""
     folder = ensure(LOCK, tmp_path).parents[1]

@@ -33,6 +33,13 @@ def test_annotations_say_what_the_weights_cannot() -> None:
     }
 
 
+def test_a_models_path_has_no_slash_at_its_end() -> None:
+    route = http_route("digits", "local-a", {"blue": A, "green": B, "green_weight": 5}, intent=3)
+    assert route["spec"]["rules"][0]["matches"] == [
+        {"path": {"type": "PathPrefix", "value": "/v1/models/digits"}}
+    ]
+
+
 def test_an_empty_slot_has_no_backend() -> None:
     route = http_route("digits", "local-a", {"blue": A, "green": None, "green_weight": 0}, intent=0)
     assert weights(route) == {"digits-local-a-blue": 1000}
@@ -86,6 +93,17 @@ def test_names_that_could_leave_their_path_are_refused(word: str) -> None:
 def test_an_intent_is_the_index_of_a_record(intent: Any) -> None:
     with pytest.raises(UsageError, match="not the index"):
         http_route("digits", "local-a", {"blue": A, "green": None, "green_weight": 0}, intent=intent)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.001, "1ms"), (30.0, "30000ms"), (99.999, "99999ms"), (100.0, "100s"), (3661.5, "1h61s500ms")],
+)
+def test_a_timeout_has_no_number_that_the_api_refuses(seconds: float, text: str) -> None:
+    route = http_route(
+        "digits", "local-a", {"blue": A, "green": B, "green_weight": 5}, intent=0, timeout_s=seconds
+    )
+    assert route["spec"]["rules"][0]["timeouts"] == {"request": text}
 
 
 def test_a_mirror_needs_a_release() -> None:

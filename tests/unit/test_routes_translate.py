@@ -32,6 +32,11 @@ def changed(place: str, value: Any) -> dict[str, Any]:
     return route
 
 
+def mirror(percent: Any) -> dict[str, Any]:
+    copy = {"backendRef": {"name": "digits-local-a-green", "port": 80}, "percent": percent}
+    return {"type": "RequestMirror", "requestMirror": copy}
+
+
 def routes_of(*routes: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = translate(routes, BACKENDS)["virtual_hosts"][0]["routes"]
     return found
@@ -61,7 +66,7 @@ def test_the_gateways_own_routes_stand_last() -> None:
 
 def test_precedence_is_the_gateway_apis() -> None:
     def rule(**match: Any) -> dict[str, Any]:
-        return {**copy.deepcopy(digits()["spec"]["rules"][0]), "matches": [match]}
+        return {"backendRefs": digits()["spec"]["rules"][0]["backendRefs"], "matches": [match]}
 
     def prefix(value: str) -> dict[str, str]:
         return {"type": "PathPrefix", "value": value}
@@ -95,13 +100,22 @@ def test_header_changes_and_mirror() -> None:
     route = digits(mirror="green")
     route["spec"]["rules"][0]["filters"] += [
         {"type": "RequestHeaderModifier", "requestHeaderModifier": {"add": [{"name": "x", "value": "1"}]}},
-        {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"remove": ["server"]}},
     ]
+    route["spec"]["rules"][0]["filters"][0]["responseHeaderModifier"]["remove"] = ["server"]
     first = routes_of(route)[0]
-    assert first["route"]["request_mirror_policies"] == [{"cluster": "digits-local-a-green"}]
+    assert first["route"]["request_mirror_policies"] == [
+        {"cluster": "digits-local-a-green", "disable_shadow_host_suffix_append": True}
+    ]
     assert first["request_headers_to_add"][0]["append_action"] == "APPEND_IF_EXISTS_OR_ADD"
     assert first["response_headers_to_remove"] == ["server"]
     assert first["response_headers_to_add"][0]["header"] == {"key": "x-lockstep-intent", "value": "3"}
+
+
+@pytest.mark.parametrize(("prefix", "rewrite"), [("/a", "/new"), ("/a/", "/new"), ("/", "/new/")])
+def test_the_rest_of_a_path_keeps_its_slash_behind_a_new_prefix(prefix: str, rewrite: str) -> None:
+    route = changed("matches.0.path.value", prefix)
+    route["spec"]["rules"][0]["filters"][1]["urlRewrite"]["path"]["replacePrefixMatch"] = "/new/"
+    assert routes_of(route)[0]["route"]["prefix_rewrite"] == rewrite
 
 
 @pytest.mark.parametrize(
@@ -109,6 +123,26 @@ def test_header_changes_and_mirror() -> None:
 )
 def test_durations(text: str, seconds: str) -> None:
     assert routes_of(changed("timeouts.request", text))[0]["route"]["timeout"] == seconds
+
+
+@pytest.mark.parametrize(
+    "value", ["/", "/a", "/a/", "/.a/..b/c.", "/%2e~", "/a%20b/", "/v1/models/digits-2/:x@y"]
+)
+def test_paths_that_requests_can_have_are_taken(value: str) -> None:
+    assert routes_of(changed("matches.0.path.value", value))[0]["name"] == "digits-local-a/0/0"
+
+
+def test_of_two_prefixes_the_longer_text_goes_first() -> None:
+    route = digits()
+    route["spec"]["rules"] = [
+        {**route["spec"]["rules"][0], "matches": [{"path": {"value": value}}]} for value in ("/a", "/a/")
+    ]
+    assert [one["name"] for one in routes_of(route)[:2]] == ["digits-local-a/1/0", "digits-local-a/0/0"]
+
+
+@pytest.mark.parametrize(("text", "idle"), [("5m", None), ("301s", "0s"), ("0s", "0s")])
+def test_envoys_own_limit_of_silence_does_not_shorten_a_timeout(text: str, idle: str | None) -> None:
+    assert routes_of(changed("timeouts.request", text))[0]["route"].get("idle_timeout") == idle
 
 
 @pytest.mark.parametrize(
@@ -124,6 +158,42 @@ def test_durations(text: str, seconds: str) -> None:
         ("backendRefs.0.weight", 1.5, "backendRefs[0].weight"),
         ("backendRefs.0.weight", True, "backendRefs[0].weight"),
         ("backendRefs.0.weight", -1, "backendRefs[0].weight"),
+        (
+            "matches.0.headers",
+            [{"name": "a", "value": "b"}, {"name": "A", "value": "c"}],
+            "matches[0].headers",
+        ),
+        ("matches.0.method", "post", "matches[0].method"),
+        *[
+            ("matches.0.path.value", value, "matches[0].path.value")
+            for value in (
+                "a",
+                "",
+                "/a//b",
+                "/a//",
+                "//",
+                "/./a",
+                "/a/..",
+                "/a/.",
+                "/a%2fb",
+                "/a%2",
+                "/a#",
+                "/ä",
+                "/a?b",
+                "/a\n",
+            )
+        ],
+        ("matches.0.path.type", "Exact", "filters[1]"),
+        ("matches", [{"path": {"value": "/a"}}, {"path": {"value": "/b"}}], "filters[1]"),
+        ("filters.1", {"type": "ResponseHeaderModifier", "responseHeaderModifier": {}}, "filters[1].type"),
+        (
+            "filters.0.responseHeaderModifier.remove",
+            ["X-Lockstep-Intent"],
+            "filters[0].responseHeaderModifier",
+        ),
+        ("filters.0", mirror(101), "filters[0].requestMirror.percent"),
+        ("filters.0", mirror(True), "filters[0].requestMirror.percent"),
+        ("filters.0", mirror(0.5), "filters[0].requestMirror.percent"),
         ("timeouts.backendRequest", "1s", "timeouts.backendRequest"),
         ("timeouts.request", "soon", "timeouts.request"),
         ("retry", {}, "spec.rules[0].retry"),

@@ -13,6 +13,7 @@ VERBS: Mapping[str, str] = {
     "up": "Set up what is missing and bring the stack up.",
     "down": "Withdraw everything and stop it.",
     "env": 'Print what plain `pulumi` needs: eval "$(./lockstep env)".',
+    "check": "Say all that is wrong with a stack, before any preview.",
     "preview": "Say what an update would do. Writes nothing.",
     "status": "Show declared and live weights, releases, health and records.",
     "promote": "Give a release a share of the traffic.",

@@ -12,7 +12,7 @@ import click
 
 from lockstep.cli.output import say
 from lockstep.paths import here
-from lockstep.toolchain import Toolchain, ensure
+from lockstep.toolchain import Toolchain, ensure, judges
 
 
 def _python(root: Path, *arguments: str) -> bool:
@@ -78,6 +78,8 @@ def command(fast: bool, soak: int | None, pytest_arguments: Sequence[str]) -> No
     failed = [name for name, check in checks.items() if not _timed(name, check)]
     if failed:
         say(f"== failed before the tests: {', '.join(failed)}")
+    if not pytest_arguments:  # tests that are picked by hand make the judges that they ask
+        judges.ensure(judges.names(), say)
     say("== pytest")
     sys.stderr.flush()
     passed = _python(root, "pytest", *marker, *pytest_arguments)

@@ -18,7 +18,9 @@ from lockstep.local import procfs, programs
 from lockstep.local.admin import Address, is_ready, read_clusters
 from lockstep.local.gateway import entry_files, gateway_files
 from lockstep.local.inforce import entry_strays, gateway_strays
+from lockstep.local.listeners import listening
 from lockstep.local.live import Live, read_gateways, read_live
+from lockstep.local.moment import Moment
 from lockstep.local.ports import ENTRY, holder
 from lockstep.local.supervisor import runs_as
 from lockstep.local.supervisord import Program
@@ -44,11 +46,11 @@ class Drift:
         return self.message
 
 
-def of_bucket(stack: LocalStack, bucket: str) -> list[Drift]:
+def of_bucket(moment: Moment, bucket: str) -> list[Drift]:
     from lockstep.audit.local import read_credentials
     from lockstep.local.bucket_settings import wrong_settings
 
-    name = programs.BUCKET
+    stack, name = moment.stack, programs.BUCKET
     place = stack.paths.stack(stack.name)
     try:
         credentials = read_credentials(place)
@@ -56,7 +58,7 @@ def of_bucket(stack: LocalStack, bucket: str) -> list[Drift]:
         return [Drift("bucket.credentials", name, error.message)]
     if credentials is None:
         return [Drift("bucket.credentials", name, "the audit bucket's credentials, audit.json, are gone")]
-    found = _of_process(stack, lambda: programs.bucket(stack, credentials), lambda port: True)
+    found = _of_process(moment, lambda: programs.bucket(stack, credentials), lambda port: True)
     if not stack.supervisor.has_daemon_file():
         message = "supervisord.conf was edited; the running supervisord has not read it"
         found.append(Drift("supervisor.file", "supervisord", message, live=False))
@@ -72,10 +74,11 @@ def of_bucket(stack: LocalStack, bucket: str) -> list[Drift]:
     return [*found, *(Drift("bucket.settings", name, f"the audit bucket: {what}") for what in wrong)]
 
 
-def of_gateway(stack: LocalStack, region: str) -> list[Drift]:
-    name, folder = programs.gateway_name(region), stack.gateway_folder(region)
+def of_gateway(moment: Moment, region: str) -> list[Drift]:
+    stack, name = moment.stack, programs.gateway_name(region)
+    folder = stack.gateway_folder(region)
     found = _of_process(
-        stack,
+        moment,
         lambda: programs.gateway(stack, region),
         lambda port: is_ready(programs.port_of(stack, programs.admin_of(name))),
     )
@@ -103,10 +106,11 @@ def of_gateway(stack: LocalStack, region: str) -> list[Drift]:
     return [*found, *_files(name, wanted, extra, "" if bent else _about(live))]
 
 
-def of_entry(stack: LocalStack, port: int, regions: list[str]) -> list[Drift]:
+def of_entry(moment: Moment, port: int, regions: list[str]) -> list[Drift]:
+    stack = moment.stack
     folder = stack.gateway_folder(ENTRY)
     found = _of_process(
-        stack,
+        moment,
         lambda: programs.entry(stack, port),
         lambda _: is_ready(programs.port_of(stack, programs.admin_of(ENTRY))),
     )
@@ -127,13 +131,12 @@ def of_entry(stack: LocalStack, port: int, regions: list[str]) -> list[Drift]:
 
 
 def of_service(
-    stack: LocalStack, model: str, region: str, slot: Slot, *, release: str, runtime: str
+    moment: Moment, model: str, region: str, slot: Slot, *, release: str, runtime: str
 ) -> list[Drift]:
-    from lockstep.local.environments import changed_files
     from lockstep.local.look import release_at
     from lockstep.release.bundle import verify_bundle
 
-    name = programs.service_name(model, region, slot)
+    stack, name = moment.stack, programs.service_name(model, region, slot)
     bundle = programs.bundle_of(stack, release)
     try:
         verify_bundle(bundle, release)
@@ -145,9 +148,9 @@ def of_service(
     def make() -> Program:
         return programs.service(stack, model, region, slot, release=release, runtime=runtime)
 
-    found = _of_process(stack, make, lambda port: release_at(port) == release)
+    found = _of_process(moment, make, lambda port: release_at(port) == release)
     try:
-        changed = changed_files(Path(make().argv[0]).parents[1])
+        changed = moment.changed_files(Path(make().argv[0]).parents[1])
     except LockstepError:
         return found  # it cannot run as declared, which has been said
     if changed:
@@ -171,29 +174,32 @@ def of_stack(
     if stack.supervisor.is_stuck():
         yield Drift("supervisor.stopped", "supervisord", "supervisord is there but does not answer")
         return
-    yield from of_bucket(stack, bucket)
+    moment = Moment(stack)
+    yield from of_bucket(moment, bucket)
     for region in regions:
-        yield from of_gateway(stack, region)
+        yield from of_gateway(moment, region)
     for model, region, slot, release in served:
-        yield from of_service(stack, model, region, slot, release=release, runtime=runtime)
-    yield from of_entry(stack, port, regions)
+        yield from of_service(moment, model, region, slot, release=release, runtime=runtime)
+    yield from of_entry(moment, port, regions)
 
 
 def strays(stack: LocalStack, regions: Iterable[str]) -> list[Drift]:
     """What the gateways of these regions do with requests that nobody told them; those that run, that is."""
     wrong = ("route.moved", "route.strange", "process.other", "process.port")
-    return [each for region in regions for each in of_gateway(stack, region) if each.code in wrong]
+    moment = Moment(stack)
+    return [each for region in regions for each in of_gateway(moment, region) if each.code in wrong]
 
 
-def _of_process(stack: LocalStack, make: Callable[[], Program], ready: Callable[[int], bool]) -> list[Drift]:
+def _of_process(moment: Moment, make: Callable[[], Program], ready: Callable[[int], bool]) -> list[Drift]:
     """Whether the process runs, as what it is to run, alone on its port, and answers."""
+    stack = moment.stack
     try:
         program = make()
         port = programs.port_of(stack, program.name)
     except LockstepError as error:
         return [Drift(error.code, "", error.message)]
     name = program.name
-    state, pid = stack.supervisor.look(name)
+    state, pid = moment.processes.get(name, (None, 0))
     if state not in ALIVE:
         return [Drift("process.down", name, f"{name} does not run" + (f" ({state})" if state else ""))]
     family = procfs.family(pid)
@@ -205,7 +211,7 @@ def _of_process(stack: LocalStack, make: Callable[[], Program], ready: Callable[
         found.append(Drift("process.file", name, message, live=False))
     if not runs_as(pid, program):
         found.append(Drift("process.other", name, f"{name} (pid {pid}) runs another command than declared"))
-    at_port = procfs.listening(port)
+    at_port = listening(port)
     if at_port - procfs.sockets(family):
         what = f"{name}: {holder(port, apart_from=family)} listens on its port {port}"
         found.append(Drift("process.port", name, what))

@@ -120,13 +120,22 @@ def _list_file(folder: Path) -> Path:
 
 
 def _walk(folder: Path) -> dict[str, int]:
-    """Name -> time of the last change (ns, kept by the kernel) of every file and link."""
+    """Name -> time of the last change (ns, kept by the kernel) of every file and link, also of a link to a
+    folder, because Python would import what lies behind it. `lib64 -> lib`, which each has, is left out."""
     found: dict[str, int] = {}
-    for base, _, names in os.walk(folder):
-        for name in names:
-            path = os.path.join(base, name)  # noqa: PTH118 - thousands of them
-            with contextlib.suppress(FileNotFoundError):
-                found[path[len(str(folder)) + 1 :]] = os.lstat(path).st_ctime_ns
+    folders = [("", str(folder))]
+    while folders:
+        prefix, path = folders.pop()
+        with contextlib.suppress(FileNotFoundError), os.scandir(path) as entries:
+            for entry in entries:
+                name = prefix + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append((name + "/", entry.path))
+                    continue
+                if name == "lib64" and entry.is_symlink() and Path(entry.path).readlink() == Path("lib"):
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    found[name] = entry.stat(follow_symlinks=False).st_ctime_ns
     return found
 
 

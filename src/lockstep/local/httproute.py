@@ -6,9 +6,8 @@ newest intent record that changed the cell. Every answer carries that index in `
 that a response can be traced to the record that let its release serve.
 
 A slot that holds no release gets no backendRef. A cell that serves nobody (withdrawn, or both slots
-empty) is a rule without backendRefs, for which the Gateway API prescribes a 404: "if unspecified, the
-rule performs no forwarding. If unspecified and no filters are specified that would result in a
-response being sent, a 404 error code is returned" (HTTPRouteRule.backendRefs).
+empty) is a rule without backendRefs, which the local gateway answers 404 and Envoy Gateway 500
+(docs/adr/0022).
 """
 
 from __future__ import annotations
@@ -43,7 +42,9 @@ def backend_name(model: str, region: str, slot: Slot) -> str:
 
 
 def path_prefix(model: str) -> str:
-    return f"/v1/models/{model}/"
+    """Of a model's own paths. Without a slash at its end: Envoy Gateway replaces one that has it only where
+    the path goes on behind it."""
+    return f"/v1/models/{model}"
 
 
 def weight_tenths(green_weight: object) -> int:
@@ -155,8 +156,17 @@ def _rule(
         {"name": backend_name(model, region, slot), "port": SERVICE_PORT, "weight": weight}
         for slot, weight in weights.items()
     ]
-    rule["timeouts"] = {"request": f"{round(timeout_s * 1000)}ms"}
+    rule["timeouts"] = {"request": _duration(round(timeout_s * 1000))}
     return rule
+
+
+def _duration(milliseconds: int) -> str:
+    """A Gateway API duration (GEP-2257): no number in it has more than five digits."""
+    if milliseconds < 100_000:
+        return f"{milliseconds}ms"
+    seconds, rest = divmod(milliseconds, 1000)
+    parts = {"h": seconds // 3600, "s": seconds % 3600, "ms": rest}
+    return "".join(f"{number}{unit}" for unit, number in parts.items() if number)
 
 
 def route_cell(route: dict[str, Any]) -> Cell:

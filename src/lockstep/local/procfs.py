@@ -11,9 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PROC = Path("/proc")
-LISTEN = "0A"
-LOOPBACK = ("0100007F", "00000000", "00000000000000000000000000000000", "00000000000000000000000001000000")
-"""127.0.0.1, every address, and the same two of IPv6, as /proc/net/tcp writes them."""
 
 
 def state(pid: int) -> str:
@@ -58,23 +55,6 @@ def started_with(name: str, value: str) -> list[int]:
     return [pid for pid in pids if lives(pid) and wanted in _zero_separated(pid, "environ")]
 
 
-def listening(port: int) -> set[str]:
-    """The sockets, by inode, that take connections to this port on loopback."""
-    wanted = f"{port:04X}"
-    found = set()
-    for table in ("tcp", "tcp6"):
-        try:
-            lines = (PROC / "net" / table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            words = line.split()
-            address, _, at = words[1].rpartition(":")
-            if at == wanted and words[3] == LISTEN and address in LOOPBACK:
-                found.add(words[9])
-    return found
-
-
 def sockets(pids: list[int]) -> set[str]:
     """The inodes of the sockets that these processes hold."""
     found = set()
@@ -87,12 +67,6 @@ def sockets(pids: list[int]) -> set[str]:
             if target.startswith("socket:["):
                 found.add(target[len("socket:[") : -1])
     return found
-
-
-def alone_on(port: int, pid: int) -> bool:
-    """Whether the process, or something below it, listens on this port, and nobody else does."""
-    there = listening(port)
-    return bool(there) and there <= sockets(family(pid))
 
 
 def _zero_separated(pid: int, name: str) -> list[bytes]:

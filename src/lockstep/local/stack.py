@@ -310,14 +310,15 @@ class LocalStack:
     def serving(self) -> dict[Place, dict[str, str | None]]:
         """The release that each slot's service says it serves; see lockstep.local.look. A stranger on a
         service's port says nothing."""
-        from lockstep.local import look, procfs
+        from lockstep.local import look
+        from lockstep.local.listeners import alone_on
 
         found = look.serving(self.run / "gateways")
         pids, ports = self.supervisor.pids(), self.ports.all()
         for (model, region), slots in found.items():
             for slot in SLOTS:
                 name = programs.service_name(model, region, slot)
-                if slots[slot] is not None and not procfs.alone_on(ports.get(name, 0), pids.get(name, 0)):
+                if slots[slot] is not None and not alone_on(ports.get(name, 0), pids.get(name, 0)):
                     slots[slot] = None
         return found
 

@@ -42,10 +42,9 @@ class Supervisor(Daemon):
         """Program name -> process id of what is running."""
         return {process["name"]: process["pid"] for process in self._processes() if process["pid"]}
 
-    def look(self, name: str) -> tuple[str | None, int]:
-        """State name and process id of one program, in one question; None and 0 for one that is not there."""
-        found = {process["name"]: process for process in self._processes()}.get(name)
-        return (None, 0) if found is None else (found["statename"], found["pid"])
+    def look(self) -> dict[str, tuple[str, int]]:
+        """Program name -> state name and process id, in one question."""
+        return {each["name"]: (each["statename"], each["pid"]) for each in self._processes()}
 
     def _processes(self) -> list[dict[str, Any]]:
         try:

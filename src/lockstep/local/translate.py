@@ -1,9 +1,10 @@
 """HTTPRoute objects to Envoy's route configuration. Pure.
 
-The oracle is Envoy Gateway's own translator: PathPrefix becomes `path_separated_prefix`, and a prefix
-replaced by "/" becomes a regex rewrite (Envoy would otherwise make "//" of it). What is not understood
-is refused with its place in the object (`route.unsupported`), never ignored: a route that claims a
-match or filter and does not perform it would send traffic where nobody decided.
+The oracle is Envoy Gateway's own translator, which a test asks (what differs: docs/adr/0022): PathPrefix
+becomes `path_separated_prefix`, and a prefix replaced by "/" becomes a regex rewrite (Envoy would
+otherwise make "//" of it). What is not understood is refused with its place in the object
+(`route.unsupported`), never ignored: a route that claims a match or filter and does not perform it would
+send traffic where nobody decided.
 
 Order: Gateway API precedence (exact path, longest prefix, method, most headers), then route name and
 place in the route. Behind ours stand the gateway's own routes: `/healthz`, which is 200 while at
@@ -19,7 +20,16 @@ from collections.abc import Iterator, Sequence
 
 from lockstep.canonical import canonical, digest
 from lockstep.local.httproute import ANNOTATION
-from lockstep.local.routefilters import Backends, Json, add_filter, no_backend, only, unsupported
+from lockstep.local.routefilters import (
+    Backends,
+    Json,
+    add_filter,
+    check_filters,
+    no_backend,
+    once_each,
+    only,
+    unsupported,
+)
 
 ROUTES = "lockstep"
 """Name of the route configuration, and the namespace of its metadata."""
@@ -28,8 +38,12 @@ HEALTH_PATH = "/healthz"
 ROUTE_TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 
 
+_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
+_PATH = re.compile(r"(/(?!\.{0,2}/|\.{1,2}$)([-\w.~!$&'()*+,;=:@]|%(?!2[fF])[0-9A-Fa-f]{2})*)+", re.ASCII)
 _DURATION = re.compile(r"([0-9]{1,5}(h|m|s|ms)){1,4}")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_SILENCE_S = 300
+"""Envoy's own limit of silence on a request."""
 
 
 def translate(routes: Sequence[Json], backends: Backends) -> Json:
@@ -71,6 +85,7 @@ def _entries(route: Json, backends: Backends) -> Iterator[tuple[tuple[int, ...],
     for number, rule in enumerate(route["spec"]["rules"]):
         at = f"spec.rules[{number}]"
         only(rule, {"matches", "filters", "backendRefs", "timeouts"}, at)
+        check_filters(rule, at)
         for place, match in enumerate(rule.get("matches") or [{}]):
             precedence, condition = _match(match, f"{at}.matches[{place}]")
             prefix = match.get("path", {}).get("value", "/")
@@ -96,22 +111,33 @@ def _metadata(route: Json, match: Json) -> Json:
 
 def _match(match: Json, at: str) -> tuple[tuple[int, ...], Json]:
     only(match, {"path", "headers", "method"}, at)
-    path = match.get("path", {"type": "PathPrefix", "value": "/"})
-    only(path, {"type", "value"}, f"{at}.path")
-    kind, value = path.get("type", "PathPrefix"), path.get("value", "/")
+    kind, value = _path(match, f"{at}.path")
+    once_each([header["name"] for header in match.get("headers", [])], f"{at}.headers")
     headers = [_header(header, f"{at}.headers[{i}]") for i, header in enumerate(match.get("headers", []))]
+    if match.get("method", "GET") not in _METHODS:
+        raise unsupported(f"{at}.method", match["method"])
     if "method" in match:
         headers.append({"name": ":method", "string_match": {"exact": match["method"]}})
     condition: Json = {"headers": headers} if headers else {}
     trimmed = value.rstrip("/")
     if kind == "Exact":
         condition["path"] = value
-    elif kind == "PathPrefix":
-        condition |= {"path_separated_prefix": trimmed} if trimmed else {"prefix": "/"}
     else:
-        raise unsupported(f"{at}.path.type", kind)
-    exact = kind == "Exact"
-    return (not exact, -len(value if exact else trimmed), "method" not in match, -len(headers)), condition
+        condition |= {"path_separated_prefix": trimmed} if trimmed else {"prefix": "/"}
+    return (kind != "Exact", -len(value), "method" not in match, -len(headers)), condition
+
+
+def _path(match: Json, at: str) -> tuple[str, str]:
+    """Kind and value of a match's path. One that no request can have (normalised before it is matched) is
+    refused, as the API does."""
+    path = match.get("path", {})
+    only(path, {"type", "value"}, at)
+    kind, value = path.get("type", "PathPrefix"), path.get("value", "/")
+    if kind not in ("Exact", "PathPrefix"):
+        raise unsupported(f"{at}.type", kind)
+    if _PATH.fullmatch(value) is None:
+        raise unsupported(f"{at}.value", value)
+    return kind, value
 
 
 def _header(header: Json, at: str) -> Json:
@@ -134,7 +160,7 @@ def _action(rule: Json, prefix: str, backends: Backends, at: str) -> Json:
     if not clusters:
         return _answer("route.withdrawn", "this region does not serve the model now", modifiers)
     forward["weighted_clusters"] = {"clusters": clusters}
-    forward["timeout"] = _duration(rule.get("timeouts", {}), f"{at}.timeouts")
+    forward |= _limits(rule.get("timeouts", {}), f"{at}.timeouts")
     # A request that reached no service is tried again on a new connection; one that did is not.
     forward["retry_policy"] = {
         "retry_on": "connect-failure,refused-stream,reset-before-request",
@@ -160,14 +186,18 @@ def _clusters(references: Sequence[Json], backends: Backends, at: str) -> list[J
     return clusters
 
 
-def _duration(timeouts: Json, at: str) -> str:
-    """A Gateway API duration (GEP-2257) as Envoy's seconds; no timeout where none is given."""
+def _limits(timeouts: Json, at: str) -> Json:
+    """A Gateway API duration (GEP-2257) as Envoy's seconds; no timeout where none is given.
+
+    Envoy's limit of silence is lifted where it would end a request before its timeout.
+    """
     only(timeouts, {"request"}, at)
     text = timeouts.get("request", "0s")
     if _DURATION.fullmatch(text) is None:
         raise unsupported(f"{at}.request", text)
     seconds = sum(int(n) * _SECONDS[unit] for n, unit in re.findall(r"([0-9]+)(ms|h|m|s)", text))
-    return f"{seconds:.3f}s"
+    limit = {"timeout": f"{seconds:.3f}s"}
+    return limit if 0 < seconds <= _SILENCE_S else {**limit, "idle_timeout": "0s"}
 
 
 def _answer(code: str, message: str, modifiers: Json) -> Json:

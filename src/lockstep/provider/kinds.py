@@ -5,6 +5,7 @@ from lockstep.provider.kind import Kind
 from lockstep.provider.processes import AuditBucket, EntryPoint, Gateway, ModelService
 from lockstep.provider.receipt import PromotionReceipt
 from lockstep.provider.route import Route
+from lockstep.provider.warrant import ReleaseWarrant, RouteWarrant
 
 KINDS: list[Kind] = [
     AuditBucket(),
@@ -14,4 +15,6 @@ KINDS: list[Kind] = [
     Route(),
     EntryPoint(),
     PromotionReceipt(),
+    ReleaseWarrant(),
+    RouteWarrant(),
 ]

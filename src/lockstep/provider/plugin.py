@@ -60,7 +60,9 @@ class LockstepProvider(api.Provider):
         self._kinds = {kind.token: kind for kind in kinds}
         self._session = session
 
-    def _kind(self, token: str) -> Kind:
+    def _kind(self, qualified: str) -> Kind:
+        """The kind of a type as a URN has it: after the types of its parents, each with a `$`."""
+        token = qualified.rpartition("$")[2]
         if token not in self._kinds:
             raise UsageError(
                 f"lockstep has no resource {token}",

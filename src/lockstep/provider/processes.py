@@ -19,6 +19,7 @@ from lockstep.table import Cell
 if TYPE_CHECKING:
     from lockstep.gate.judge import Place
     from lockstep.local.drift import Drift
+    from lockstep.local.moment import Moment
 
 DRIFT: dict[str, Any] = {
     "type": "string",
@@ -44,7 +45,7 @@ class _Process:
         """Bring it up, wait until ready, return outputs beyond the inputs."""
         raise NotImplementedError
 
-    def look(self, stack: LocalStack, values: Values) -> list[Drift]:
+    def look(self, moment: Moment, values: Values) -> list[Drift]:
         """What is otherwise than it was left with these values."""
         raise NotImplementedError
 
@@ -68,7 +69,7 @@ class _Process:
         return Change(bool(due), replaces)
 
     def _drift(self, call: Call, values: Values) -> list[Drift]:
-        return call.session.drift(call.stack, self.process(values), lambda stack: self.look(stack, values))
+        return call.session.drift(call.stack, self.process(values), lambda moment: self.look(moment, values))
 
     def create(self, call: Call, inputs: Values) -> tuple[str, Values]:
         identity = self.process(inputs) if not holds_unknown(inputs) else ""
@@ -112,10 +113,10 @@ class AuditBucket(_Process):
     def start(self, call: Call, stack: LocalStack, inputs: Values) -> Values:
         return {"endpoint": stack.start_bucket(inputs["bucket"], near=inputs["port"])}
 
-    def look(self, stack: LocalStack, values: Values) -> list[Drift]:
+    def look(self, moment: Moment, values: Values) -> list[Drift]:
         from lockstep.local.drift import of_bucket
 
-        return of_bucket(stack, values["bucket"])
+        return of_bucket(moment, values["bucket"])
 
     def foreseen(self, stack: LocalStack, inputs: Values) -> Values:
         port = stack.ports.get("audit-bucket")
@@ -149,10 +150,10 @@ class Gateway(_Process):
         stack.start_gateway(inputs["region"], near=inputs["port"], vouched=vouched)
         return {}
 
-    def look(self, stack: LocalStack, values: Values) -> list[Drift]:
+    def look(self, moment: Moment, values: Values) -> list[Drift]:
         from lockstep.local.drift import of_gateway
 
-        return of_gateway(stack, values["region"])
+        return of_gateway(moment, values["region"])
 
     def stop(self, stack: LocalStack, outputs: Values) -> None:
         stack.stop_gateway(outputs["region"])
@@ -197,11 +198,11 @@ class ModelService(_Process):
         )
         return {}
 
-    def look(self, stack: LocalStack, values: Values) -> list[Drift]:
+    def look(self, moment: Moment, values: Values) -> list[Drift]:
         from lockstep.local.drift import of_service
 
         place = (values["model"], values["region"], values["slot"])
-        return of_service(stack, *place, release=values["release"], runtime=values["runtime"])
+        return of_service(moment, *place, release=values["release"], runtime=values["runtime"])
 
     def update(self, call: Call, identity: str, outputs: Values, inputs: Values) -> Values:
         """One after the other where a live service gets other settings: the rest answer meanwhile."""
@@ -231,10 +232,10 @@ class EntryPoint(_Process):
         stack.start_entry(inputs["port"], inputs["regions"])
         return self.foreseen(stack, inputs)
 
-    def look(self, stack: LocalStack, values: Values) -> list[Drift]:
+    def look(self, moment: Moment, values: Values) -> list[Drift]:
         from lockstep.local.drift import of_entry
 
-        return of_entry(stack, values["port"], values["regions"])
+        return of_entry(moment, values["port"], values["regions"])
 
     def foreseen(self, stack: LocalStack, inputs: Values) -> Values:
         return {"url": f"http://127.0.0.1:{inputs['port']}"}

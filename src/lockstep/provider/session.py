@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lockstep.ledger import Ledger
 from lockstep.ledger.stack import Stack
+from lockstep.local.moment import Moment
 from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths
 from lockstep.targets import stack_of
@@ -33,7 +34,7 @@ class Session:
     """What Check found out, for the Diff that follows in the same operation."""
     ledgers: dict[str, Ledger] = field(default_factory=dict)
     writing: threading.Lock = field(default_factory=threading.Lock)
-    reading: threading.Lock = field(default_factory=threading.Lock)
+    reading: threading.RLock = field(default_factory=threading.RLock)
     restarting: threading.Lock = field(default_factory=threading.Lock)
     """Held while a service that serves is started anew, so that the others go on answering."""
     _seen: dict[str, tuple[float, Any]] = field(default_factory=dict)
@@ -53,9 +54,12 @@ class Session:
         """The stack's processes that run, asked at most once a second."""
         return self._recent(f"alive/{name}", lambda: self.stack(name).alive())
 
-    def drift(self, name: str, process: str, look: Callable[[LocalStack], list[Drift]]) -> list[Drift]:
+    def drift(self, name: str, process: str, look: Callable[[Moment], list[Drift]]) -> list[Drift]:
         """What is otherwise about one process than Lockstep left it; looked at once a second at most."""
-        return self._recent(f"drift/{name}/{process}", lambda: look(self.stack(name)))
+        return self._recent(f"drift/{name}/{process}", lambda: look(self._moment(name)))
+
+    def _moment(self, name: str) -> Moment:
+        return self._recent(f"moment/{name}", lambda: Moment(self.stack(name)))
 
     def live(self, name: str) -> dict[tuple[str, str], dict[str, Any] | None]:
         """The live cells, read at most once a second; those of an odd gateway are left out."""

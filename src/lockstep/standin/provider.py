@@ -33,7 +33,7 @@ class State:
 @dataclass(frozen=True)
 class Failure:
     """A property that cannot be accepted. path: as the engine writes it, `ingress[0].fromPort`; empty
-    where it is about the whole resource."""
+    where it is about the whole resource. The reason names it too: it is all that the user sees."""
 
     path: str
     reason: str
@@ -75,10 +75,11 @@ class StandIn(Protocol):
 
     name: str
     version: str
-    """Ends in `+standin`."""
+    """The SDK's, and `+standin`: the engine warns of a plugin that is older than the SDK."""
 
-    def check_config(self, config: Values) -> list[Failure]:
-        """What is wrong with the provider's own settings. Values may be unknown."""
+    def check_config(self, config: Values) -> list[Failure] | Checked:
+        """What is wrong with the provider's own settings. Values may be unknown; with one that is, the engine
+        asks nothing about any resource, so a provider that wants to be asked returns other settings."""
 
     def configure(self, config: Values) -> None:
         """Take the settings. Called once, before any resource; not at all while they are unknown."""

@@ -68,9 +68,10 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     @_answering
     def CheckConfig(self, request: Any) -> Any:
-        return messages.CheckResponse(
-            inputs=request.news, failures=_failures(self.provider.check_config(values(request.news)))
-        )
+        checked = self.provider.check_config(values(request.news))
+        if isinstance(checked, list):
+            return messages.CheckResponse(inputs=request.news, failures=_failures(checked))
+        return messages.CheckResponse(inputs=struct(checked.inputs), failures=_failures(checked.failures))
 
     @_answering
     def DiffConfig(self, request: Any) -> Any:
@@ -145,7 +146,8 @@ def _call(request: Any, *, preview: bool = False) -> Call:
 
 
 def _failures(failures: Sequence[Failure]) -> list[Any]:
-    return [messages.CheckFailure(property=failure.path, reason=failure.reason) for failure in failures]
+    """The property stays empty: the engine would print its whole value, and the reason names it."""
+    return [messages.CheckFailure(reason=failure.reason) for failure in failures]
 
 
 def _diff(change: Change) -> Any:

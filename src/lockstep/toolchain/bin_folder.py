@@ -75,17 +75,20 @@ def ensure(versions: Versions, root: Path, progress: Progress) -> Path:
     size and time are as easily set as bytes. Raises Unavailable `toolchain.*`."""
     if is_whole(folder(versions, root)):
         return folder(versions, root) / "bin"
-    with _one_at_a_time(root / "lock", progress):
+    with one_at_a_time(root / "lock", progress):
         if is_whole(folder(versions, root)):  # somebody else has just made it
             return folder(versions, root) / "bin"
         for name in changed(folder(versions, root)):
             progress(f"{name} is not the file that was made here: making it again")
-        made = {program.name: _program(program, versions, root, progress) for program in versions.programs}
+        made = {
+            program.name: ensure_program(program, versions.go_minimum, root, progress)
+            for program in versions.programs
+        }
         return _assemble(folder(versions, root), made)
 
 
 @contextmanager
-def _one_at_a_time(lock: Path, progress: Progress) -> Iterator[None]:
+def one_at_a_time(lock: Path, progress: Progress) -> Iterator[None]:
     """Hold the lock; say so when somebody else has it."""
     holding = locked(lock, deadline_s=0)
     try:
@@ -100,23 +103,34 @@ def _one_at_a_time(lock: Path, progress: Progress) -> Iterator[None]:
         holding.__exit__(None, None, None)
 
 
-def _program(program: Program, versions: Versions, root: Path, progress: Progress) -> Path:
-    """The program's own folder, made if it is not whole."""
-    home = root / "programs" / program.key
+def home_of(program: Program, root: Path) -> Path:
+    """The program's own folder, there or not."""
+    return root / "programs" / program.key
+
+
+def ensure_program(program: Program, go_minimum: tuple[int, ...], root: Path, progress: Progress) -> Path:
+    """The program's own folder, made if it is not whole; the caller holds the lock."""
+    home = home_of(program, root)
     if is_whole(home):
         return home
     home.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{program.name}-", dir=home.parent) as beside:
         new = Path(beside) / "new"
         new.mkdir()
-        origin = _obtain(program, versions, new, progress)
-        _check(program, new)
-        receipt.write(new, [new / name for name in program.files], {"origin": origin})
+        origin = _obtain(program, go_minimum, new, progress)
+        if program.go.package:
+            _check(program, new)
+        made = [file for name in program.files for file in _files(new / name)]
+        receipt.write(new, made, {"origin": origin})
         _put(new, home)
     return home
 
 
-def _obtain(program: Program, versions: Versions, into: Path, progress: Progress) -> str:
+def _files(path: Path) -> list[Path]:
+    return sorted(path.iterdir()) if path.is_dir() else [path]
+
+
+def _obtain(program: Program, go_minimum: tuple[int, ...], into: Path, progress: Progress) -> str:
     """Download the program or build it; where it came from."""
     label = f"{program.name} {program.version}"
     if program.download is not None and program.download.sha256 is not None:
@@ -126,7 +140,11 @@ def _obtain(program: Program, versions: Versions, into: Path, progress: Progress
             return program.download.url
         except download.NotDownloaded as error:
             progress(f"{label} is built from Go, because {error}")
-    go = golang.find_go(versions.go_minimum)
+    go = golang.find_go(go_minimum)
+    if not program.go.package:
+        with step(f"fetching {label} from its Go module", progress) as detail:
+            golang.build(program, go, into, detail)
+        return "go mod download"
     with step(f"building {label} from Go (minutes the first time)", progress) as detail:
         golang.build(program, go, into, detail)
     return f"go build {program.go.package}"

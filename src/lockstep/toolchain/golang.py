@@ -62,12 +62,28 @@ def build(program: Program, go: str, into: Path, detail: Progress) -> None:
     """Build the program into the folder, with the files that it brings. Raises Unavailable
     `toolchain.build_failed`. An interrupted build goes on where Go's own cache stands."""
     recipe = program.go
-    command = ["build", "-trimpath", "-ldflags", f"-s -w {recipe.ldflags}".strip()]
-    _go([go, *command, "-o", str(into / program.name), recipe.package], program, detail)
+    if recipe.package:
+        command = ["build", "-trimpath", "-ldflags", f"-s -w {recipe.ldflags}".strip()]
+        _go([go, *command, "-o", str(into / program.name), recipe.package], program, detail)
+    else:
+        _go(
+            [go, "mod", "download", *sorted({module for module, _ in recipe.files.values()})], program, detail
+        )
     for name, (module, path) in recipe.files.items():
-        source = _go([go, "list", "-m", "-f", "{{.Dir}}", module], program, detail).strip()
-        shutil.copyfile(Path(source) / path, into / name)
-        (into / name).chmod(0o755)
+        source = Path(_go([go, "list", "-m", "-f", "{{.Dir}}", module], program, detail).strip()) / path
+        if source.is_dir():
+            _copy_manifests(source, into / name)
+        else:
+            shutil.copyfile(source, into / name)
+            (into / name).chmod(0o755)
+
+
+def _copy_manifests(source: Path, to: Path) -> None:
+    """The YAML files of a folder in a module; kustomize's own is about them, not one of them."""
+    to.mkdir()
+    for file in sorted(source.glob("*.yaml")):
+        if file.name != "kustomization.yaml":
+            shutil.copyfile(file, to / file.name)
 
 
 def _go(command: Sequence[str], program: Program, detail: Progress) -> str:

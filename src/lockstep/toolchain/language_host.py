@@ -10,7 +10,8 @@ file that imports nothing of Lockstep. What it promises:
   holds the other end of a pipe, ends the group when this process is killed itself. What left the
   group on purpose (setsid) is not touched.
 - While a program starts, an interpreter for the plugin that it will need starts beside it: both import
-  the same half second of SDK, and two cores do that in the time of one.
+  the same half second of SDK, and two cores do that in the time of one. It runs the file `preload.py` of
+  the project's plugins, where there is one: imports that the engine would wait for later.
 - It installs nothing and names no required packages: the environment is made beforehand, and the
   engine asks for each provider plugin when a resource first needs it.
 
@@ -45,8 +46,14 @@ PARENT_POLL_S = 0.5
 READ_EARLY = ("PYTHON", "LD_", "GRPC_", "PROTOCOL_BUFFERS_", "LANG", "LC_")
 # What a waiting interpreter does: the imports of every provider plugin, then, once told, one plugin.
 WAITING = """
-import json, os, runpy, sys
+import json, os, runpy, sys, yaml
 import pulumi.provider.experimental.server
+with open(os.path.join(sys.argv[1], "Pulumi.yaml")) as file:
+    providers = yaml.safe_load(file)["plugins"].get("providers", [])
+for provider in providers:
+    preload = os.path.join(sys.argv[1], provider["path"], "preload.py")
+    if os.path.exists(preload):
+        runpy.run_path(preload)
 told = sys.stdin.readline()
 if not told:
     sys.exit(0)
@@ -148,7 +155,7 @@ class Spare:
         with self._lock:
             if expected and self._waiting is None:
                 pipe = subprocess.PIPE
-                command = [sys.executable, "-P", "-u", "-c", WAITING]
+                command = [sys.executable, "-P", "-u", "-c", WAITING, str(project)]
                 self._waiting = self._children.start("plugin", command, stdin=pipe, stdout=pipe, stderr=pipe)
 
     def become(self, program: str, arguments: list[str], cwd: str, environment: dict[str, str]) -> Any:

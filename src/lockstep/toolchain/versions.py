@@ -7,7 +7,8 @@ import json
 import platform
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "a
 
 @dataclass(frozen=True)
 class GoRecipe:
-    """A Go module of ours and the package in it. files: name in bin -> (module, path in that module)."""
+    """A Go module of ours and the package in it; "" builds nothing. files: name in bin -> (module, path in
+    that module); a folder there gives its YAML files."""
 
     folder: Path
     package: str
@@ -51,8 +53,8 @@ class Program:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Everything that it brings into bin; the program itself comes first."""
-        return (self.name, *self.go.files)
+        """Everything that it brings into bin; a program itself comes first."""
+        return (self.name, *self.go.files) if self.go.package else tuple(self.go.files)
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,14 @@ class Versions:
     programs: tuple[Program, ...]
     go_minimum: tuple[int, ...]
     envoy: str
+
+
+@dataclass(frozen=True)
+class Judges:
+    """What only tests run, each made on its own."""
+
+    programs: Mapping[str, Program]
+    go_minimum: tuple[int, ...]
 
 
 def this_platform() -> str:
@@ -87,14 +97,30 @@ def number(text: str) -> tuple[int, ...]:
 
 def load(folder: Path) -> Versions:
     """Read `<folder>/versions.toml` and the recipes beside it. Raises UsageError `toolchain.versions`."""
-    file = folder / "versions.toml"
-    try:
-        document = tomllib.loads(file.read_text())
+    with _read(folder) as document:
         return Versions(
             programs=tuple(_program(folder, name, document[name]) for name in PROGRAMS),
             go_minimum=number(document["go"]["minimum"]),
             envoy=document["envoy"]["version"],
         )
+
+
+def load_judges(folder: Path) -> Judges:
+    """Read a `versions.toml` that holds judges alone. Raises UsageError `toolchain.versions`."""
+    with _read(folder) as document:
+        names = [name for name in document if name != "go"]
+        return Judges(
+            programs={name: _program(folder, name, document[name]) for name in names},
+            go_minimum=number(document["go"]["minimum"]),
+        )
+
+
+@contextmanager
+def _read(folder: Path) -> Iterator[dict[str, Any]]:
+    """The document, for a block that takes it apart: whatever is wrong with it becomes the one error."""
+    file = folder / "versions.toml"
+    try:
+        yield tomllib.loads(file.read_text())
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"{file} cannot be used: {type(error).__name__}: {error}",
@@ -114,7 +140,7 @@ def _program(folder: Path, name: str, said: Mapping[str, Any]) -> Program:
         check=tuple(said["check"]),
         go=GoRecipe(
             folder=module,
-            package=recipe["package"],
+            package=recipe.get("package", ""),
             ldflags=recipe["ldflags"].format(version=version),
             files={to: (module, path) for to, (module, path) in recipe.get("files", {}).items()},
         ),

@@ -1,0 +1,221 @@
+"""The records: the audit bucket, its copy in another region, the trail of who touched them, and their keys.
+
+All of it outlives the stack (see keeping.py). The order is what makes it safe: keys; the copy, which must be
+ready before anything is copied to it; the trail; the audit bucket; the seals, each last over its own bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.aws import bucket as buckets
+from infra.aws import texts
+from infra.aws.ground import Ground
+from infra.aws.keeping import Keeping
+from infra.aws.key import Key, key
+from infra.aws.policies import buckets as seals
+from infra.aws.policies import keys, roles, trust
+from infra.aws.policies.names import REPLICATION, bounded_name, partition_of
+from infra.aws.policies.statements import BUCKET, IDENTITY, KEY, TRUST
+from lockstep.paths import PROJECT
+
+MINUTES = 15
+"""Within which S3 promises to have copied an object; it is the only promise that there is."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """resource: what a change waits for, because it is nothing without its record. keys: noun -> ARN, of
+    those that sign and those that encrypt."""
+
+    resource: pulumi.Resource
+    bucket: str
+    copy: str
+    keys: Mapping[str, pulumi.Output[str]]
+
+    @property
+    def signing_key(self) -> pulumi.Output[str]:
+        """Signs records: ECDSA P-256."""
+        return self.keys[keys.RECORDS]
+
+    @property
+    def head_key(self) -> pulumi.Output[str]:
+        """Signs heads: Ed25519."""
+        return self.keys[keys.HEADS]
+
+
+def audit_bucket(ground: Ground) -> Records:
+    """First of all resources: without it nothing can be recorded, so nothing may change."""
+    tree = pulumi.ComponentResource("lockstep:infra:Records", "records")
+    replica = ground.cloud.replica
+    here = Keeping(ground, tree, ground.provider, ground.home)
+    there = Keeping(ground, tree, _copy_provider(ground), replica.region)
+    name, settings = ground.settings.bucket, ground.settings
+    bucket = buckets.bucket(here, "audit", name, locked=True)
+    made = _keys(here, there, bucket)
+    arns = {noun: one.arn for noun, one in made.items()}
+
+    copied = _copy(there, arns[keys.COPY])
+    trail = _trail(here, there, arns[keys.DATA])
+    parts = buckets.settings(here, "audit", name, bucket, arns[keys.DATA])
+    replication = _replication(here, arns, [*parts, copied])
+    buckets.policy(
+        here, "audit", name, texts.of_names(ground, seals.audit, BUCKET), [*parts, replication, trail]
+    )
+    tree.register_outputs({})
+    return Records(tree, settings.bucket, replica.bucket, arns)
+
+
+def _copy_provider(ground: Ground) -> aws.Provider:
+    """The stack's own; for a copy in another account, one that becomes the role that is there for it."""
+    replica = ground.cloud.replica
+    if replica.account in ("", ground.cloud.account):
+        return ground.provider
+    role = f"arn:{partition_of(replica.region)}:iam::{replica.account}:role/{PROJECT}-copy"
+    return aws.Provider(
+        "aws-copy",
+        region=replica.region,
+        allowed_account_ids=[replica.account],
+        assume_roles=[{"role_arn": role}],
+        default_tags={"tags": ground.tags},
+    )
+
+
+def _keys(here: Keeping, there: Keeping, after: pulumi.Resource) -> dict[str, Key]:
+    """After the bucket: where an earlier stack left one, its name is taken, and no key is made in vain."""
+    ground = here.ground
+
+    def signing(noun: str) -> pulumi.Output[str]:
+        return texts.of_names(ground, lambda names: keys.signing(names.account, noun), KEY)
+
+    data, copy = texts.of_names(ground, keys.data, KEY), texts.of_names(ground, keys.copy, KEY)
+    made = {
+        keys.RECORDS: (here, signing(keys.RECORDS), "Signs the records of the audit log"),
+        keys.HEADS: (here, signing(keys.HEADS), "Signs the heads of the audit log"),
+        keys.DATA: (here, data, "Encrypts the audit log"),
+        keys.COPY: (there, copy, "Encrypts the copy of the audit log"),
+    }
+    return {
+        noun: key(keeping, noun, policy, purpose, after=[after])
+        for noun, (keeping, policy, purpose) in made.items()
+    }
+
+
+def _copy(there: Keeping, encrypts: pulumi.Output[str]) -> pulumi.Resource:
+    name = there.ground.cloud.replica.bucket
+    made = buckets.bucket(there, "copy", name, locked=True)
+    parts = buckets.settings(there, "copy", name, made, encrypts)
+    return buckets.policy(there, "copy", name, texts.of_names(there.ground, seals.copy, BUCKET), parts)
+
+
+def _trail(here: Keeping, there: Keeping, encrypts: pulumi.Output[str]) -> pulumi.Resource:
+    """Who read, wrote or tried to, in either bucket; and every change of rights in the account."""
+    ground = here.ground
+    name = bounded_name(ground.settings.bucket, "-trail")
+    made = buckets.bucket(here, "trail", name, locked=True)
+    parts = buckets.settings(here, "trail", name, made, encrypts)
+    lock = buckets.locked_by_default(here, "trail", name, ground.settings.retention_days, parts)
+    sealed = buckets.policy(here, "trail", name, texts.of_names(ground, seals.trail, BUCKET), [*parts, lock])
+    watched = [ground.settings.bucket, ground.cloud.replica.bucket]
+    own = _trail_in(here, "trail", watched, name, encrypts, sealed)
+    if there.provider is not ground.provider:
+        # An account's trail sees the requests to its own buckets only.
+        return _trail_in(there, "copy-trail", watched[1:], name, None, own)
+    return own
+
+
+def _trail_in(
+    keeping: Keeping,
+    noun: str,
+    watched: list[str],
+    into: str,
+    encrypts: pulumi.Output[str] | None,
+    after: pulumi.Resource,
+) -> pulumi.Resource:
+    ground, partition = keeping.ground, partition_of(keeping.region)
+    name = ground.name()
+    found = ""
+    if ground.adopt:
+        account = keeping.found_key(keys.COPY if noun == "copy-trail" else keys.DATA).split(":")[4]
+        found = f"arn:{partition}:cloudtrail:{keeping.region}:{account}:trail/{name}"
+    objects = [f"arn:{partition}:s3:::{bucket}/" for bucket in watched]
+    return aws.cloudtrail.Trail(
+        noun,
+        region=keeping.region,
+        name=name,
+        s3_bucket_name=into,
+        kms_key_id=encrypts,
+        is_multi_region_trail=True,
+        include_global_service_events=True,
+        enable_log_file_validation=True,
+        advanced_event_selectors=[
+            {
+                "name": "Requests for records",
+                "field_selectors": [
+                    {"field": "eventCategory", "equals": ["Data"]},
+                    {"field": "resources.type", "equals": ["AWS::S3::Object"]},
+                    {"field": "resources.ARN", "starts_withs": objects},
+                ],
+            },
+            {
+                "name": "Changes of rights",
+                "field_selectors": [{"field": "eventCategory", "equals": ["Management"]}],
+            },
+        ],
+        opts=keeping.options(found, after=[after]),
+    )
+
+
+def _replication(
+    here: Keeping, arns: Mapping[str, pulumi.Output[str]], after: list[pulumi.Resource]
+) -> pulumi.Resource:
+    """Copies every version with its lock, and no deletion."""
+    ground = here.ground
+    settings, replica, name = ground.settings, ground.cloud.replica, ground.name(REPLICATION)
+    trusts = texts.of_names(ground, trust.replication, TRUST)
+    role = aws.iam.Role(
+        "replication-role",
+        name=name,
+        assume_role_policy=trusts,
+        permissions_boundary=ground.boundary,
+        opts=here.options(name, regional=False),
+    )
+    rights = texts.of_keys(ground, roles.replication, arns, IDENTITY)
+    allowed = aws.iam.RolePolicy(
+        "replication-rights",
+        name=REPLICATION,
+        role=name,
+        policy=rights,
+        opts=here.options(f"{name}:{REPLICATION}", after=[role], regional=False),
+    )
+    destination: aws.s3.BucketReplicationConfigRuleDestinationArgsDict = {
+        "bucket": f"arn:{partition_of(replica.region)}:s3:::{replica.bucket}",
+        "encryption_configuration": {"replica_kms_key_id": arns[keys.COPY]},
+        "metrics": {"status": "Enabled", "event_threshold": {"minutes": MINUTES}},
+        "replication_time": {"status": "Enabled", "time": {"minutes": MINUTES}},
+    }
+    if replica.account not in ("", ground.cloud.account):
+        destination["account"] = replica.account
+        destination["access_control_translation"] = {"owner": "Destination"}
+    return aws.s3.BucketReplicationConfig(
+        "audit-replication",
+        region=here.region,
+        bucket=settings.bucket,
+        role=role.arn,
+        rules=[
+            {
+                "id": "copy",
+                "status": "Enabled",
+                "priority": 0,
+                "filter": {"prefix": ""},
+                "delete_marker_replication": {"status": "Disabled"},
+                "source_selection_criteria": {"sse_kms_encrypted_objects": {"status": "Enabled"}},
+                "destination": destination,
+            }
+        ],
+        opts=here.options(settings.bucket, after=[*after, allowed]),
+    )

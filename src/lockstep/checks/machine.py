@@ -1,0 +1,47 @@
+"""What this machine lacks for a stack on AWS: the engine's plugins, and credentials."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lockstep.checks.problem import Problem
+
+if TYPE_CHECKING:
+    from lockstep.workspace import Workspace
+
+PLUGINS = {"aws": "pulumi-aws", "kubernetes": "pulumi-kubernetes"}
+"""The engine's name for a provider -> the Python package that speaks to it; both have one version."""
+
+
+def problems(workspace: Workspace) -> list[Problem]:
+    return [*_plugins(workspace.paths.state / "pulumi" / "plugins"), *_credentials()]
+
+
+def _plugins(folder: Path) -> Iterator[Problem]:
+    """The engine is not allowed to fetch plugins by itself: what runs is what was installed on purpose."""
+    for name, package in PLUGINS.items():
+        version = metadata.version(package)
+        if (folder / f"resource-{name}-v{version}").is_dir():
+            continue
+        yield Problem(
+            "plugin.missing",
+            f"the engine's plugin {name} {version} is not installed",
+            f'eval "$(./lockstep env)" && pulumi plugin install resource {name} {version}; without the '
+            f"internet: get pulumi-resource-{name}-v{version}-<system>.tar.gz elsewhere, add --file <it>",
+        )
+
+
+def _credentials() -> Iterator[Problem]:
+    from lockstep.boto import has_credentials
+
+    if not has_credentials():
+        profile = os.environ.get("AWS_PROFILE")
+        yield Problem(
+            "aws.no_credentials",
+            f"there are no AWS credentials{f' in the profile {profile}' if profile else ''}",
+            "aws sso login, or set AWS_PROFILE; in CI assume the role by OIDC (docs/aws.md)",
+        )
