@@ -14,11 +14,11 @@ from lockstep.ledger.stack import Stack
 from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths
 
-LOCAL = "local"
+LOCAL, AWS = "local", "aws"
 OFFLINE = "LOCKSTEP_OFFLINE"
 
 
-def stack_of(paths: Paths, name: str, *, target: str, home: str) -> Stack:
+def stack_of(paths: Paths, name: str, *, target: str, environment: str, home: str) -> Stack:
     """The stack of this name. home: the region of its audit bucket; one machine has no such thing.
 
     Raises UsageError `config.no_target`.
@@ -30,8 +30,12 @@ def stack_of(paths: Paths, name: str, *, target: str, home: str) -> Stack:
         return OfflineStack(paths, name, Path(offline))
     if target == LOCAL:
         return LocalStack(paths, name)
+    if target == AWS:
+        from lockstep.aws.stack import AwsStack
+
+        return AwsStack(paths, name, home, environment)
     raise UsageError(
         f"the target {target!r} is not part of this version",
         code="config.no_target",
-        remedy="use a stack with lockstep:target local",
+        remedy=f"set lockstep:target to {LOCAL} or {AWS}",
     )

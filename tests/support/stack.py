@@ -69,6 +69,10 @@ class FakeStack:
         return LocalStack(self.paths, self.name)
 
     @property
+    def patience_s(self) -> float:
+        return self._here.patience_s
+
+    @property
     def history(self) -> Path:
         return self._here.history
 

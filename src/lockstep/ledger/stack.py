@@ -1,6 +1,7 @@
 """The seam to where a stack runs: what the ledger asks of it, whichever the target is.
 
-Adapters: `local.stack.LocalStack` (processes on this machine); `targets.stack_of` chooses.
+Adapters: `local.stack.LocalStack` (processes on this machine), `aws.stack.AwsStack` (buckets and clusters),
+`standin.offline.OfflineStack` (nothing, for previews); `targets.stack_of` chooses.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ class Stack(Protocol):
     @property
     def opa(self) -> Path:
         """The binary of a private OPA."""
+
+    @property
+    def patience_s(self) -> float:
+        """For how long an outcome looks again at what is not yet as it was meant to be."""
 
     @property
     def history(self) -> Path | str:

@@ -70,6 +70,10 @@ class LocalStack:
         return self.toolchain.opa
 
     @property
+    def patience_s(self) -> float:
+        return 5.0
+
+    @property
     def history(self) -> Path:
         return self.paths.history(self.name)
 

@@ -39,6 +39,10 @@ class OfflineStack:
         return require().opa
 
     @property
+    def patience_s(self) -> float:
+        return 0.0
+
+    @property
     def history(self) -> Path | str:
         return "offline: nothing was ever applied"
 
