@@ -78,10 +78,17 @@ def ensure(versions: Versions, root: Path, progress: Progress) -> Path:
     with _one_at_a_time(root / "lock", progress):
         if is_whole(folder(versions, root)):  # somebody else has just made it
             return folder(versions, root) / "bin"
+        _sweep(root)
         for name in changed(folder(versions, root)):
             progress(f"{name} is not the file that was made here: making it again")
         made = {program.name: _program(program, versions, root, progress) for program in versions.programs}
         return _assemble(folder(versions, root), made)
+
+
+def _sweep(root: Path) -> None:
+    """Remove what a killed one was making, some hundred MB each. Under the lock, so that nobody is at it."""
+    for left in (path for folder in (root, root / "programs") for path in folder.glob(".*-*")):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 @contextmanager
