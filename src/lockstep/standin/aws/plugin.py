@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import LockstepError
-from lockstep.standin.aws import settings, special
+from lockstep.standin.aws import behind, settings, special
 from lockstep.standin.aws.account import Account, Resource
 from lockstep.standin.aws.behaviour import Behaviour, table
 from lockstep.standin.aws.constraints import refused
@@ -34,6 +34,7 @@ class AwsStandIn:
         # The SDK's own version, because the engine warns of a plugin that is older than the SDK.
         self.version = f"{version(PACKAGE)}+standin"
         self._sdk = Sdk(alone=alone)
+        self._folder = folder
         self._kept = Kept(folder / "aws.jsonl")
         self._faults = Faults(folder / "faults.json")
         self.region: Any = None
@@ -87,6 +88,7 @@ class AwsStandIn:
             account.require_references(resource)
             account.require_unique(resource, behaviour)
             special.allow(account, resource)
+            behind.made(self._folder, resource)
             account.put(resource)
         return resource.id, resource.outputs
 
@@ -133,6 +135,7 @@ class AwsStandIn:
                 return  # gone already, which is what was wanted
             account.require_free(resource)
             special.release(account, resource)
+            behind.gone(self._folder, resource)
             account.drop(resource)
 
     def read(self, call: Call, identity: str, old: State) -> Found | None:
