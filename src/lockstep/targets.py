@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lockstep.errors import UsageError
 from lockstep.ledger.stack import Stack
 from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths
+
+if TYPE_CHECKING:
+    from infra.config import Settings
 
 LOCAL, AWS = "local", "aws"
 OFFLINE = "LOCKSTEP_OFFLINE"
@@ -39,3 +43,8 @@ def stack_of(paths: Paths, name: str, *, target: str, environment: str, home: st
         code="config.no_target",
         remedy=f"set lockstep:target to {LOCAL} or {AWS}",
     )
+
+
+def declared_stack(paths: Paths, name: str, settings: Settings) -> Stack:
+    """The stack that a stack file declares."""
+    return stack_of(paths, name, target=settings.target, environment=settings.environment, home=settings.home)

@@ -76,6 +76,10 @@ class FakeStack:
     def history(self) -> Path:
         return self._here.history
 
+    @property
+    def answers(self) -> bool:
+        return bool(self.running)
+
     def open_log(self, **said: Any) -> OpenLog | None:
         return self._here.open_log(**said)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click.testing
 import pytest
+import yaml
 
 from lockstep.audit.export import ExportFolder, export
 from lockstep.audit.keyring import deployer_keys, read_keyring
@@ -16,11 +20,18 @@ from lockstep.audit.verify import verify
 from lockstep.aws import stack as aws_stack
 from lockstep.aws.service import Refused
 from lockstep.aws.stack import AwsStack
+from lockstep.cli.audit import command as audit_command
+from lockstep.cli.context import Context
+from lockstep.cli.promote import ahead, steps
+from lockstep.cli.status import status
 from lockstep.errors import Denied, IntegrityError, LockstepError, Unavailable, UsageError
 from lockstep.evidence.pem import public_pem
 from lockstep.targets import stack_of
+from lockstep.workspace import Workspace
 from tests.support import kube
 from tests.support.cloud import BUCKET, ENVIRONMENT, FAR, HOME, Cloud, cloud
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -312,3 +323,97 @@ def test_the_target_says_which_stack_it_is(account: Cloud) -> None:
     with pytest.raises(UsageError) as caught:
         stack_of(account.paths, "staging", target="moon", environment=ENVIRONMENT, home=HOME)
     assert caught.value.code == "config.no_target"
+
+
+# --- commands
+
+
+@pytest.fixture
+def checkout(account: Cloud) -> Cloud:
+    """The account, and a checkout with a stack file that declares what is live there."""
+    shutil.copy2(ROOT / "Pulumi.yaml", account.paths.root / "Pulumi.yaml")
+    values = yaml.safe_load((ROOT / "Pulumi.staging.yaml").read_text())
+    config = values["config"]
+    config["lockstep:regions"] = [each for each in config["lockstep:regions"] if each["name"] in (HOME, FAR)]
+    config["lockstep:models"] = account.table()
+    config["lockstep:audit"] |= {"bucket": BUCKET, "retention_days": 1}
+    config["lockstep:store"] = account.paths.store.as_uri()
+    (account.paths.root / "Pulumi.staging.yaml").write_text(yaml.safe_dump(values))
+    account.make(account.table())
+    return account
+
+
+def audit(account: Cloud, *args: str) -> click.testing.Result:
+    result = click.testing.CliRunner().invoke(audit_command, [*args, "-s", "staging"], obj=account.paths)
+    if isinstance(result.exception, LockstepError):
+        raise result.exception
+    return result
+
+
+def test_status_shows_a_stack_in_the_cloud(checkout: Cloud) -> None:
+    shown = status(Context(Workspace(checkout.paths, "staging")))
+    assert shown["entrypoint"] == "https://staging.vision.example.com"
+    assert shown["up"]
+    assert [(each["name"], each["healthy"], each["problems"]) for each in shown["regions"]] == [
+        (HOME, True, []),
+        (FAR, True, []),
+    ]
+    assert shown["drift"] == []
+
+
+def test_status_names_the_region_that_does_not_answer(checkout: Cloud) -> None:
+    checkout.clusters[FAR].status = 503
+    shown = status(Context(Workspace(checkout.paths, "staging")))
+    assert shown["up"]
+    far = next(each for each in shown["regions"] if each["name"] == FAR)
+    assert (far["healthy"], far["problems"]) == (False, ["the gateway does not answer"])
+
+
+def test_status_speaks_although_a_region_is_odd(checkout: Cloud) -> None:
+    stranger = copy.deepcopy(checkout.clusters[FAR].objects[1])
+    stranger["metadata"] |= {"name": "stranger", "labels": {}}
+    checkout.clusters[FAR].objects.append(stranger)
+    shown = status(Context(Workspace(checkout.paths, "staging")))
+    assert "the gateway of us-east-1" in shown["odd"]
+
+
+def test_a_promotion_asks_the_rules_of_staging_ahead(checkout: Cloud) -> None:
+    context = Context(Workspace(checkout.paths, "staging"))
+    assert len(steps(context, "digits", checkout.better, (HOME,), 5)) == 2
+    ahead(context, "digits", checkout.better, (HOME,), 5, record=False)
+    with pytest.raises(Denied):
+        ahead(context, "digits", checkout.better, (HOME,), 80, record=True)
+    assert checkout.kinds()[-1] == "denied"
+
+
+def test_the_audit_verbs_read_the_bucket_of_the_stack(checkout: Cloud, tmp_path: Path) -> None:
+    assert "2 records in" in audit(checkout, "verify").stdout
+    assert "record 0" in audit(checkout, "show", "0").stdout
+    folder = tmp_path / "out"
+    audit(checkout, "export", str(folder))
+    keys = [
+        line for option in ((), ("--deployers",)) for line in audit(checkout, "key", *option).stdout.split()
+    ]
+    given = [part for key in keys for part in ("--key", key)]
+    assert audit(checkout, "verify", "--from", str(folder), *given).exit_code == 0
+
+
+def test_weights_that_no_record_explains_are_a_problem_of_the_log(checkout: Cloud) -> None:
+    checkout.put(checkout.table(checkout.cell(checkout.better, 50)))
+    result = audit(checkout, "verify", "--output", "json")
+    assert result.exit_code == 1
+    assert [one["code"] for one in json.loads(result.stdout)["problems"]] == ["audit.live_unrecorded"]
+
+
+def test_renewing_the_locks_of_a_cloud_log_is_recorded(checkout: Cloud) -> None:
+    result = audit(checkout, "renew", "--days", "9")
+    assert result.exit_code == 0, result.output
+    assert checkout.kinds()[-1] == "renewed"
+
+
+def test_keys_that_nobody_has_yet_are_said_to_be_missing(checkout: Cloud) -> None:
+    checkout.people.clear()
+    checkout.write_people()
+    with pytest.raises(UsageError) as caught:
+        audit(checkout, "key")
+    assert caught.value.code == "keys.nobody"

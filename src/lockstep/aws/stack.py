@@ -94,6 +94,10 @@ class AwsStack:
         """None: the engine's own refresh shows it for every resource of a cloud stack."""
         return ()
 
+    @property
+    def answers(self) -> bool:
+        return True
+
     def alive(self) -> Collection[str]:
         return ()
 

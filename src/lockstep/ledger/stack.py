@@ -68,5 +68,9 @@ class Stack(Protocol):
     ) -> Sequence[Drift]:
         """What is otherwise there than Lockstep left it, beyond what an engine's refresh would show."""
 
+    @property
+    def answers(self) -> bool:
+        """Whether there is anything to ask and to write to before something is started."""
+
     def alive(self) -> Collection[str]:
         """Names of the stack's processes that run on this machine."""

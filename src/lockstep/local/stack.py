@@ -77,6 +77,10 @@ class LocalStack:
     def history(self) -> Path:
         return self.paths.history(self.name)
 
+    @property
+    def answers(self) -> bool:
+        return bool(self.alive())
+
     def open_log(self, *, environment: str, bucket: str, write: bool) -> OpenLog | None:
         from lockstep.audit.local import open_local
 

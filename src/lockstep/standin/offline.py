@@ -78,5 +78,9 @@ class OfflineStack:
     ) -> Sequence[Drift]:
         return ()
 
+    @property
+    def answers(self) -> bool:
+        return False
+
     def alive(self) -> Collection[str]:
         return ()
