@@ -144,7 +144,17 @@ def destroyed_in_order_and_taken_up_again(stack: Life) -> None:
     assert stack.kinds()[size:] == ["intent", "outcome:complete"]
 
 
-ORDER = ("PromotionReceipt", "HTTPRoute", "Gateway", "Deployment", "NodePool", "Release", "Cluster", "Subnet", "Vpc")
+ORDER = (
+    "PromotionReceipt",
+    "HTTPRoute",
+    "Gateway",
+    "Deployment",
+    "NodePool",
+    "Release",
+    "Cluster",
+    "Subnet",
+    "Vpc",
+)
 
 
 def require_order(lines: list[str]) -> None:
