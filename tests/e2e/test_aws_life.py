@@ -4,6 +4,7 @@ in each region, and a log that is really kept, locked and signed."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -160,7 +161,7 @@ ORDER = (
 def require_order(lines: list[str]) -> None:
     """Of each kind the last is gone before the first of the next begins."""
     deleted = [line.split()[1] for line in lines if line.startswith("delete ")]
-    for earlier, later in zip(ORDER, ORDER[1:], strict=False):
+    for earlier, later in pairwise(ORDER):
         last = max(at for at, kind in enumerate(deleted) if kind == earlier)
         first = min(at for at, kind in enumerate(deleted) if kind == later)
         assert last < first, f"{later} went before {earlier}: {deleted}"

@@ -26,7 +26,6 @@ from lockstep.evidence.keys import Signer
 from lockstep.evidence.pem import read_public
 from lockstep.evidence.signer import keyid_of
 from lockstep.ledger import Ledger
-from lockstep.paths import Paths
 from lockstep.standin import project
 from lockstep.standin.aws import behind
 from lockstep.standin.aws.account import BUCKET, Account
@@ -181,7 +180,7 @@ class Life(Checkout):
 
 @contextlib.contextmanager
 def life(root: Path, stack: str, regions: Sequence[str], toolchain: Toolchain) -> Iterator[Life]:
-    """A stack that nobody has brought up yet: its file, its people, two releases, and a cloud on this machine.
+    """A stack that nobody has brought up yet: its file, its people, two releases, and a cloud of its own.
 
     The environment of this process points there, too, so that a test can read the log.
     """

@@ -133,7 +133,7 @@ def remove(api: Api, kind: Kind, namespace: str, name: str) -> None:
 
 
 def clear(api: Api) -> None:
-    """Remove every object that a provider has applied: their control plane is gone, and nothing acts on it."""
+    """Remove every object that a provider has applied, as if their control plane had gone."""
     namespaces = api.kind("v1", "Namespace")
     for each in api.all(namespaces):
         if _is_applied(each):
