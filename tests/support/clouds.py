@@ -11,15 +11,16 @@ from typing import Any, TypeVar
 
 import pulumi
 import pulumi_aws
+import pulumi_kubernetes
 import pytest
 import yaml
-from lockstep.standin.kubernetes.types import Types
 from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 
 from infra.config import Settings, defaults, load
 from lockstep.standin.aws.sdk import Sdk
 from lockstep.standin.aws.shape import problems
+from lockstep.standin.kubernetes.sdk import Types
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "111122223333"
@@ -56,7 +57,10 @@ T = TypeVar("T")
 
 @cache
 def sdks() -> tuple[Sdk, Types]:
-    assert pulumi_aws.ec2.Vpc  # imported whole before the reader of types would take it apart
+    """The readers of types, after what they read: a package that a second thread meets half imported lacks
+    classes."""
+    assert pulumi_aws.ec2.Vpc
+    assert pulumi_kubernetes.apiextensions.v1.CustomResourceDefinition
     return Sdk(), Types()
 
 
@@ -182,6 +186,7 @@ def stack(name: str = "staging", **sections: dict[str, Any]) -> Settings:
 
 def declare(build: Callable[[], Any]) -> Recorder:
     """Run a part of the program on the mocks; everything that it registered."""
+    sdks()
     mocks = CloudMocks()
     recorder = Recorder(mocks)
     pulumi_mocks.set_mocks(mocks, project="lockstep", stack="staging", monitor=recorder)
