@@ -80,7 +80,8 @@ def _copy_provider(ground: Ground) -> aws.Provider:
         "aws-copy",
         region=replica.region,
         allowed_account_ids=[replica.account],
-        assume_roles=[{"role_arn": role}],
+        # A plain mapping would be sent with its keys as spelt here, which the provider does not know.
+        assume_roles=[aws.ProviderAssumeRoleArgs(role_arn=role)],
         default_tags={"tags": ground.tags},
     )
 

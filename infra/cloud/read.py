@@ -43,6 +43,9 @@ BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}")
+LONGEST_NAME = 63
+"""Of a Service on Kubernetes: a DNS label (RFC 1123)."""
+
 LARGEST_VPC, SMALLEST_VPC = 16, 20
 """Prefix lengths: a VPC takes /16 at most, and below /20 three private subnets run out of pod addresses."""
 
@@ -62,6 +65,7 @@ def cloud_of(own: Mapping[str, Any], cidrs: Mapping[str, Any], problems: list[st
     if account and ACCOUNT.fullmatch(account) is None:
         problems.append(f"{NAMESPACE}account: {account!r} is not an account number (12 digits)")
     models = own["models"] if isinstance(own.get("models"), dict) else {}
+    _names(models, problems)
     return Cloud(
         account=account,
         network=_network(own["network"], cidrs, problems),
@@ -74,6 +78,16 @@ def cloud_of(own: Mapping[str, Any], cidrs: Mapping[str, Any], problems: list[st
         replica=_replica(own.get("audit"), list(cidrs), problems),
         identity=_identity(own["identity"], problems),
     )
+
+
+def _names(models: Mapping[str, Any], problems: list[str]) -> None:
+    """A slot's objects are called after model, region and slot, and Kubernetes takes no longer names."""
+    for model, places in models.items():
+        for region in places if isinstance(places, dict) else ():
+            length = len(f"{model}-{region}-green")
+            if length > LONGEST_NAME:
+                key = f"{NAMESPACE}models.{model}.{region}"
+                problems.append(f"{key}: names of {length} letters follow; {LONGEST_NAME} are the most")
 
 
 def _network(value: object, cidrs: Mapping[str, Any], problems: list[str]) -> Network:

@@ -49,6 +49,7 @@ OUTPUTS: dict[str, dict[str, Any]] = {
     "aws:route53/record:Record": {"fqdn": "_x.example"},
     "aws:ec2/eip:Eip": {"allocationId": "eipalloc-1"},
     "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
+    "aws:kms/key:Key": {"keyId": "11111111-2222-3333-4444-555555555555"},
     "aws:sqs/queue:Queue": {"url": "https://queue.example"},
     "aws:lb/loadBalancer:LoadBalancer": {"dnsName": "gateway.example", "zoneId": "Z1"},
 }
@@ -186,7 +187,7 @@ def stack(name: str = "staging", **sections: dict[str, Any]) -> Settings:
 
 def declare(build: Callable[[], Any]) -> Recorder:
     """Run a part of the program on the mocks; everything that it registered."""
-    sdks()
+    sdks()  # before the engine's threads: two that import it at once find it half there
     mocks = CloudMocks()
     recorder = Recorder(mocks)
     pulumi_mocks.set_mocks(mocks, project="lockstep", stack="staging", monitor=recorder)
