@@ -41,7 +41,7 @@ def _latency(estate: Estate, places: Mapping[str, Place]) -> list[pulumi.Resourc
     for name, place in places.items():
         regional = f"{name}.{entry.domain}"
         balancer: aws.route53.RecordAliasArgsDict = {
-            "name": place.address,
+            "name": place.balancer.dns_name,
             "zone_id": place.balancer.zone_id,
             "evaluate_target_health": True,
         }
@@ -51,7 +51,7 @@ def _latency(estate: Estate, places: Mapping[str, Place]) -> list[pulumi.Resourc
             name=regional,
             type="A",
             aliases=[balancer],
-            opts=estate.options(after=[place.gateway]),
+            opts=estate.options(after=place.gateway_ready),
         )
         check = aws.route53.HealthCheck(
             f"entry-{name}",
@@ -99,12 +99,12 @@ def _accelerator(estate: Estate, places: Mapping[str, Place]) -> list[pulumi.Res
             listener_arn=listener.arn,
             endpoint_group_region=name,
             endpoint_configurations=[
-                {"endpoint_id": place.balancer_arn, "client_ip_preservation_enabled": True, "weight": 100}
+                {"endpoint_id": place.balancer.arn, "client_ip_preservation_enabled": True, "weight": 100}
             ],
             health_check_protocol="TCP",
             health_check_interval_seconds=CHECK_S,
             threshold_count=FAILURES,
-            opts=estate.options(after=[place.gateway]),
+            opts=estate.options(after=place.gateway_ready),
         )
         made.append(group)
     made.append(

@@ -85,7 +85,7 @@ def _identity(
     )
     association = aws.eks.PodIdentityAssociation(
         pod.name,
-        cluster_name=place.cluster_name,
+        cluster_name=place.cluster.name,
         namespace=pod.namespace,
         service_account=pod.name,
         role_arn=role.arn,

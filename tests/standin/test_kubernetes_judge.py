@@ -15,7 +15,7 @@ from lockstep.standin.kubernetes.cluster import Cluster
 from lockstep.standin.kubernetes.plugin import KubernetesStandIn
 from lockstep.standin.provider import Call, State
 from lockstep.standin.wire import UNKNOWN, Values
-from tests.support.clusters import clusters
+from tests.support.clusters import clusters, tell
 
 SECURE = {
     "allowPrivilegeEscalation": False,
@@ -46,7 +46,7 @@ def provider(cluster: Cluster, tmp_path: Path) -> KubernetesStandIn:
 
 
 def configured(cluster: Cluster, folder: Path, **config: str) -> KubernetesStandIn:
-    access.write(folder, {"eu-central-1": cluster.access})
+    tell(folder, {"eu-central-1": cluster})
     made = KubernetesStandIn(folder, None, "4")
     made.configure({"clusterIdentifier": "arn:aws:eks:eu-central-1:1:cluster/a", **config})
     return made

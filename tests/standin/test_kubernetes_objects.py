@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lockstep.errors import UsageError
-from lockstep.standin.kubernetes import access, objects, pods, settings
+from lockstep.standin.kubernetes import access, objects, pods, release, settings
 from lockstep.standin.kubernetes.api import Access
 from lockstep.standin.kubernetes.plugin import KubernetesStandIn
 from lockstep.standin.provider import Call, State
@@ -213,3 +213,31 @@ def test_no_module_shadows_pythons_own() -> None:
     """The engine starts a plugin with its folder first on the path, so `types.py` ends it at once."""
     folder = Path(access.__file__).parent
     assert not {path.stem for path in folder.iterdir()} & sys.stdlib_module_names
+
+
+@pytest.mark.parametrize(
+    ("inputs", "brought"),
+    [
+        ({"chart": "oci://docker.io/envoyproxy/gateway-helm"}, ["gateway-api-crds", "envoy-gateway-crds"]),
+        ({"chart": "gateway-helm", "skipCrds": True}, []),
+        ({"chart": "gateway-helm", "values": {"crds": {"enabled": False}}}, []),
+        ({"chart": "gateway-crds-helm", "skipCrds": True}, []),
+        (
+            {"chart": "gateway-crds-helm", "values": {"crds": {"gatewayAPI": {"enabled": True}}}},
+            ["gateway-api-crds"],
+        ),
+        ({"chart": "keda", "skipCrds": True}, ["keda-crds"]),
+        ({"chart": "keda", "values": {"crds": {"install": False}}}, []),
+        ({"chart": "karpenter", "skipCrds": True}, []),
+        ({"chart": "something-else"}, []),
+    ],
+)
+def test_the_definitions_that_a_chart_brings(inputs: dict[str, Any], brought: list[str]) -> None:
+    assert release.brings(inputs) == brought
+
+
+def test_definitions_that_nobody_gave(tmp_path: Path) -> None:
+    access.write(tmp_path, {}, {"keda-crds": tmp_path})
+    assert access.definitions(tmp_path, ["keda-crds"]) == [tmp_path]
+    with pytest.raises(UsageError, match="karpenter-crds"):
+        access.definitions(tmp_path, ["karpenter-crds"])

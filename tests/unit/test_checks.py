@@ -150,6 +150,15 @@ def test_pairs_that_cannot_work_are_refused(checked: Checked, capacity: Config, 
     assert any(each.startswith(f"{code}:") for each in checked.said(*edits))
 
 
+def test_a_name_that_kubernetes_does_not_take_is_refused(checked: Checked) -> None:
+    long = "a" * 39 + "b"
+    model = checked.good["lockstep:models"]["digits"]
+    found = checked.said(put("models", {long: model}), put("services", {}))
+    assert [each for each in found if "names of 61 letters" in each] == []
+    longer = {"ap-northeast-1-and-then-some": model["ap-northeast-1"]}
+    assert any("63 are the most" in each for each in checked.said(put("models", {long: longer})))
+
+
 def test_a_local_stack_has_no_networks(checked: Checked) -> None:
     assert any("unknown key" in each for each in checked.said(put("target", "local")))
 

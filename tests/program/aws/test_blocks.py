@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from infra.aws.blocks import ZONES, plan
 from infra.aws.regions import known
-from infra.cloud import LARGEST_VPC, SMALLEST_VPC
+from infra.cloud.read import LARGEST_VPC, SMALLEST_VPC
 
 NETWORKS = st.builds(
     lambda prefix, index: str(list(ipaddress.IPv4Network("10.0.0.0/12").subnets(new_prefix=prefix))[index]),

@@ -6,6 +6,7 @@ Property names and types are held against the real SDKs by the mocks.
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import json
 from collections.abc import Iterator
 from functools import cache
@@ -60,11 +61,13 @@ def every(by: str = "") -> Iterator[Registered]:
 
 @pytest.mark.parametrize("by", WAYS)
 def test_what_is_destroyed_first_is_what_needs_the_rest(by: str) -> None:
-    """Receipt, routes, gateway and services, GPU nodes, controllers, cluster, network: each is gone before the
-    next, or the next one's deletion hangs or leaves nodes, interfaces and load balancers behind."""
+    """Receipt, routes, gateway and services, GPU nodes, controllers, cluster, network: each is gone before
+    the next, or the next one's deletion hangs or leaves nodes, interfaces and load balancers behind."""
     stack = made(by)
     pools = [
-        each for each in [*stack.of(":NodePool"), *stack.of("nodeGroup:NodeGroup")] if "gpu" in each.name
+        each
+        for each in [*stack.of(":NodePool"), *stack.of("nodeGroup:NodeGroup")]
+        if "system" not in each.name
     ]
     assert pools
     order = [
@@ -76,7 +79,7 @@ def test_what_is_destroyed_first_is_what_needs_the_rest(by: str) -> None:
         stack.of("cluster:Cluster"),
         [*(stack.named(f"subnet-{REGION}-az{number}") for number in (1, 2, 3)), *stack.of("vpc:Vpc")],
     ]
-    for earlier, later in zip(order, order[1:], strict=False):
+    for earlier, later in itertools.pairwise(order):
         for one in earlier:
             for other in later:
                 assert stack.waits_for(one, other), f"{one.key} may outlive {other.key}"
@@ -109,7 +112,7 @@ def test_everything_of_a_region_hangs_under_its_component_and_after_the_gate() -
 
 
 def test_no_resource_lands_where_somebody_s_profile_points() -> None:
-    """Every AWS resource names its region, but for those of services that are global; every one its provider."""
+    """Every AWS resource but those of global services names its region, and every one its provider."""
     everywhere = ("aws:iam/", "aws:route53/")
     for each in every():
         if each.type.startswith("aws:") and not each.type.startswith(everywhere):

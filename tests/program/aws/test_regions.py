@@ -15,7 +15,7 @@ from infra.aws.regions import (
     region_problems,
     type_of,
 )
-from infra.cloud import INSTANCE_TYPE
+from infra.cloud.read import INSTANCE_TYPE
 
 
 def test_every_region_is_one_that_aws_has() -> None:

@@ -143,7 +143,7 @@ def running(
             cluster.wait()
             for level, namespace in PREVIEW_NAMESPACES.items():
                 cluster.namespace(namespace, level=level)
-            definitions.install(cluster.api, [judges[name] for name in definitions_of])
+            definitions.install(cluster.api, [*(judges[name] for name in definitions_of), definitions.OURS])
         yield clusters
 
 

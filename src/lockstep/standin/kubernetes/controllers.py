@@ -70,9 +70,8 @@ def _host(about: Mapping[str, Any], region: str) -> str:
 
 def require_no_orphans(api: Api, chart: str, release: str) -> None:
     """Raises LockstepError `kubernetes.orphans` where a chart goes before what its controller looks after."""
-    name = chart.rstrip("/").rsplit("/", 1)[-1]
     left = []
-    for version, kind in LOOKED_AFTER.get(name, ()):
+    for version, kind in LOOKED_AFTER.get(chart, ()):
         try:
             found = api.all(api.kind(version, kind))
         except UnknownKind:
@@ -80,7 +79,7 @@ def require_no_orphans(api: Api, chart: str, release: str) -> None:
         left += [f"{kind} {_shown(each)}" for each in found]
     if left:
         raise LockstepError(
-            f"release {release} of {name} cannot go: nobody would take the finalizers from {', '.join(left)}",
+            f"release {release} of {chart} cannot go: without it these never end: {', '.join(left)}",
             code="kubernetes.orphans",
             remedy="let these depend on the release, so that they are deleted before it",
         )

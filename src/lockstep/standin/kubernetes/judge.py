@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -100,6 +101,10 @@ class Judge:
 
     def require_no_orphans(self, chart: str, release: str) -> None:
         controllers.require_no_orphans(self._api, chart, release)
+
+    def define(self, folders: Sequence[Path]) -> None:
+        """Put definitions into the cluster; those that are there stay as they are."""
+        definitions.install(self._api, folders)
 
     def has_namespace(self, name: str) -> bool:
         return self._api.get(self._api.kind("v1", "Namespace"), "", name) is not None

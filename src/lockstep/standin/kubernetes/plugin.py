@@ -117,7 +117,7 @@ class KubernetesStandIn:
         if self._judge is None:
             return
         if call.token == release.TOKEN:
-            self._judge.require_no_orphans(str(old.inputs.get("chart", "")), call.name)
+            self._judge.require_no_orphans(release.chart_of(old.inputs), call.name)
         else:
             self._judge.remove(*_version_and_kind(call, old), identity)
 
@@ -179,6 +179,7 @@ class KubernetesStandIn:
                     status=404,
                     reason="NotFound",
                 )
+            self._judge.define(access.definitions(self._folder, release.brings(inputs)))
         return f"{outputs['namespace']}/{outputs['name']}", outputs
 
     def _strike(self, what: str, call: Call) -> None:
