@@ -54,13 +54,14 @@ def audit_bucket(ground: Ground) -> Records:
     replica = ground.cloud.replica
     here = Keeping(ground, tree, ground.provider, ground.home)
     there = Keeping(ground, tree, _copy_provider(ground), replica.region)
-    made = _keys(here, there)
+    name, settings = ground.settings.bucket, ground.settings
+    bucket = buckets.bucket(here, "audit", name, locked=True)
+    made = _keys(here, there, bucket)
     arns = {noun: one.arn for noun, one in made.items()}
 
     copied = _copy(there, arns[keys.COPY])
     trail = _trail(here, there, arns[keys.DATA])
-    name, settings = ground.settings.bucket, ground.settings
-    parts = buckets.bucket(here, "audit", name, arns[keys.DATA], locked=True)
+    parts = buckets.settings(here, "audit", name, bucket, arns[keys.DATA])
     replication = _replication(here, arns, [*parts, copied])
     buckets.policy(
         here, "audit", name, texts.of_names(ground, seals.audit, BUCKET), [*parts, replication, trail]
@@ -79,30 +80,36 @@ def _copy_provider(ground: Ground) -> aws.Provider:
         "aws-copy",
         region=replica.region,
         allowed_account_ids=[replica.account],
-        assume_roles=[{"role_arn": role}],
+        # A plain mapping would be sent with its keys as spelt here, which the provider does not know.
+        assume_roles=[aws.ProviderAssumeRoleArgs(role_arn=role)],
         default_tags={"tags": ground.tags},
     )
 
 
-def _keys(here: Keeping, there: Keeping) -> dict[str, Key]:
+def _keys(here: Keeping, there: Keeping, after: pulumi.Resource) -> dict[str, Key]:
+    """After the bucket: where an earlier stack left one, its name is taken, and no key is made in vain."""
     ground = here.ground
 
     def signing(noun: str) -> pulumi.Output[str]:
         return texts.of_names(ground, lambda names: keys.signing(names.account, noun), KEY)
 
+    data, copy = texts.of_names(ground, keys.data, KEY), texts.of_names(ground, keys.copy, KEY)
+    made = {
+        keys.RECORDS: (here, signing(keys.RECORDS), "Signs the records of the audit log"),
+        keys.HEADS: (here, signing(keys.HEADS), "Signs the heads of the audit log"),
+        keys.DATA: (here, data, "Encrypts the audit log"),
+        keys.COPY: (there, copy, "Encrypts the copy of the audit log"),
+    }
     return {
-        keys.RECORDS: key(here, keys.RECORDS, signing(keys.RECORDS), "Signs the records of the audit log"),
-        keys.HEADS: key(here, keys.HEADS, signing(keys.HEADS), "Signs the heads of the audit log"),
-        keys.DATA: key(here, keys.DATA, texts.of_names(ground, keys.data, KEY), "Encrypts the audit log"),
-        keys.COPY: key(
-            there, keys.COPY, texts.of_names(ground, keys.copy, KEY), "Encrypts the copy of the audit log"
-        ),
+        noun: key(keeping, noun, policy, purpose, after=[after])
+        for noun, (keeping, policy, purpose) in made.items()
     }
 
 
 def _copy(there: Keeping, encrypts: pulumi.Output[str]) -> pulumi.Resource:
     name = there.ground.cloud.replica.bucket
-    parts = buckets.bucket(there, "copy", name, encrypts, locked=True)
+    made = buckets.bucket(there, "copy", name, locked=True)
+    parts = buckets.settings(there, "copy", name, made, encrypts)
     return buckets.policy(there, "copy", name, texts.of_names(there.ground, seals.copy, BUCKET), parts)
 
 
@@ -110,7 +117,8 @@ def _trail(here: Keeping, there: Keeping, encrypts: pulumi.Output[str]) -> pulum
     """Who read, wrote or tried to, in either bucket; and every change of rights in the account."""
     ground = here.ground
     name = bounded_name(ground.settings.bucket, "-trail")
-    parts = buckets.bucket(here, "trail", name, encrypts, locked=True)
+    made = buckets.bucket(here, "trail", name, locked=True)
+    parts = buckets.settings(here, "trail", name, made, encrypts)
     lock = buckets.locked_by_default(here, "trail", name, ground.settings.retention_days, parts)
     sealed = buckets.policy(here, "trail", name, texts.of_names(ground, seals.trail, BUCKET), [*parts, lock])
     watched = [ground.settings.bucket, ground.cloud.replica.bucket]
@@ -133,8 +141,7 @@ def _trail_in(
     name = ground.name()
     found = ""
     if ground.adopt:
-        alias = keys.COPY if noun == "copy-trail" else keys.DATA
-        account = keeping.found_key(f"alias/{ground.name(alias)}").aws_account_id
+        account = keeping.found_key(keys.COPY if noun == "copy-trail" else keys.DATA).split(":")[4]
         found = f"arn:{partition}:cloudtrail:{keeping.region}:{account}:trail/{name}"
     objects = [f"arn:{partition}:s3:::{bucket}/" for bucket in watched]
     return aws.cloudtrail.Trail(

@@ -48,12 +48,16 @@ class Pool:
 
 
 def pools(capacity: Capacity) -> list[Pool]:
-    """The pools of Auto Mode and Karpenter."""
+    """The pools of Auto Mode and Karpenter. A pool cannot change hands, so each way has its own names:
+    when the way changes, new nodes are there before the old ones are drained."""
     spot = spot_nodes(capacity)
     demand = capacity.max - capacity.min - spot
     bought = ("reserved", "on-demand") if capacity.reservation else ("on-demand",)
-    base = Pool("gpu-base", capacity.min, capacity.min, bought[:1])
-    wanted = [base, Pool("gpu-demand", 0, demand, bought), Pool("gpu-spot", 0, spot, ("spot",))]
+    wanted = [
+        Pool(f"{capacity.by}-base", capacity.min, capacity.min, bought[:1]),
+        Pool(f"{capacity.by}-demand", 0, demand, bought),
+        Pool(f"{capacity.by}-spot", 0, spot, ("spot",)),
+    ]
     return [pool for pool in wanted if pool.most]
 
 

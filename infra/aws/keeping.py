@@ -50,8 +50,13 @@ class Keeping:
         own = self.provider is not self.ground.provider or self.region == self.ground.home
         return identity if own or not regional else f"{identity}@{self.region}"
 
-    def found_key(self, alias: str) -> aws.kms.AwaitableGetKeyResult:
-        """The key that an alias names now. Only an adopting run asks: before the first one there is none."""
-        return aws.kms.get_key(
-            key_id=alias, region=self.region, opts=pulumi.InvokeOptions(provider=self.provider)
+    def found_key(self, noun: str) -> str:
+        """The ARN of the key that the stack left behind. Only an adopting run asks: any other has none to
+        find."""
+        found = aws.kms.get_alias(
+            name=self.alias(noun), region=self.region, opts=pulumi.InvokeOptions(provider=self.provider)
         )
+        return found.target_key_arn
+
+    def alias(self, noun: str) -> str:
+        return f"alias/{self.ground.name(noun)}"

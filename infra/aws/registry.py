@@ -36,7 +36,8 @@ def registry(ground: Ground) -> Registry:
     tree = pulumi.ComponentResource("lockstep:infra:Registry", "registry")
     here = Keeping(ground, tree, ground.provider, ground.home)
     name = ground.cloud.registry
-    parts = buckets.bucket(here, "registry", name, None, locked=False)
+    made = buckets.bucket(here, "registry", name, locked=False)
+    parts = buckets.settings(here, "registry", name, made, None)
     _abandoned(here, name, parts)
     buckets.policy(here, "registry", name, texts.of_names(ground, seals.registry, BUCKET), parts)
     repositories = {region: _repository(ground, tree, region) for region in ground.settings.regions}

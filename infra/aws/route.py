@@ -28,8 +28,16 @@ def route(
     the digest of that record, so that whoever reads the cluster alone can hold it against the log.
     """
     warranted = route_warrant(estate, place, model, allowed, after=after)
+    nobody = kubernetes.apiextensions.CustomResource(
+        route_name(model, place.region),
+        api_version="gateway.envoyproxy.io/v1alpha1",
+        kind="HTTPRouteFilter",
+        metadata={"name": route_name(model, place.region), "namespace": place.namespace},
+        spec={"directResponse": {"statusCode": 404}},
+        opts=place.options(after=after),
+    )
     made = pulumi.Output.all(warranted.cell, warranted.intent, warranted.record).apply(
-        lambda parts: http_route(model, place.region, parts[0], intent=parts[1], record=parts[2])
+        lambda parts: answering(http_route(model, place.region, parts[0], intent=parts[1], record=parts[2]))
     )
     return kubernetes.apiextensions.CustomResource(
         route_name(model, place.region),
@@ -37,5 +45,23 @@ def route(
         kind="HTTPRoute",
         metadata=made.apply(lambda route: {**route["metadata"], "namespace": place.namespace}),
         spec=made.apply(lambda route: route["spec"]),
-        opts=place.options(after=[*after, warranted]),
+        opts=place.options(after=[*after, warranted, nobody]),
     )
+
+
+def answering(route: dict[str, Any]) -> dict[str, Any]:
+    """The route with a 404 where nobody serves: Envoy Gateway answers 500 for a rule without backends
+    (docs/adr/0022), and a client would try again."""
+    filters = {
+        "type": "ExtensionRef",
+        "extensionRef": {
+            "group": "gateway.envoyproxy.io",
+            "kind": "HTTPRouteFilter",
+            "name": route["metadata"]["name"],
+        },
+    }
+    rules = [
+        rule if "backendRefs" in rule else {**rule, "filters": [*rule["filters"], filters]}
+        for rule in route["spec"]["rules"]
+    ]
+    return {**route, "spec": {**route["spec"], "rules": rules}}

@@ -12,6 +12,7 @@ import pytest
 
 from lockstep.standin.aws.behaviour import Behaviour, table
 from lockstep.standin.aws.constraints import CHECKS, PATTERNS, RANGES
+from lockstep.standin.aws.identity import REWORDED
 from lockstep.standin.aws.sdk import Sdk
 from lockstep.standin.aws.shape import ListOf, Record, Shape, problems
 
@@ -80,6 +81,7 @@ def test_every_word_of_a_template_means_something(token: str, sdk: Sdk) -> None:
     text = f"{behaviour.id} {behaviour.arn} {dict(behaviour.outputs)}"
     for word in re.findall(r"\{([^{}':]+(?::[^{}' ]+)?)\}", text):
         path, _, output = word.partition(">")
+        path = path.partition(":")[0] if path.endswith(tuple(REWORDED)) else path
         assert path in known or re.fullmatch(MADE, word) or shape_at(signature.inputs, path), word
         if output:
             target = next(each.target for each in behaviour.references if each.path == path)

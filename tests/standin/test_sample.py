@@ -141,7 +141,9 @@ def test_offline_stands_in_for_every_target(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     monkeypatch.setenv(OFFLINE, str(tmp_path))
-    stack = stack_of(Paths(ROOT, tmp_path), "staging", target=target, home="eu-central-1")
+    stack = stack_of(
+        Paths(ROOT, tmp_path), "staging", target=target, environment="staging", home="eu-central-1"
+    )
     assert isinstance(stack, OfflineStack)
     assert stack.folder == tmp_path
     assert stack.observe({}, ["eu-central-1"]).live == {}

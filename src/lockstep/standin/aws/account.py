@@ -42,10 +42,11 @@ class Resource:
 
 
 class Account:
-    """What exists, for as long as the entries are open."""
+    """What exists, for as long as the entries are open. number: whose it is."""
 
-    def __init__(self, entries: Entries) -> None:
+    def __init__(self, entries: Entries, number: str = "") -> None:
         self._entries = entries
+        self.number = number or table().account
 
     def __iter__(self) -> Iterator[Resource]:
         return (Resource(**value) for key, value in self._entries if not key.startswith(CONTENT))
@@ -98,7 +99,7 @@ class Account:
 
     def require_unique(self, resource: Resource, behaviour: Behaviour) -> None:
         """Refuse a second resource of a name that there can be only once."""
-        if not behaviour.unique:
+        if not behaviour.unique or resource.outputs.get("allowOverwrite") is True:
             return
         value = _unique(resource, behaviour)
         for other in self:

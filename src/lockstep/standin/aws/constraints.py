@@ -27,6 +27,10 @@ PATTERNS = {
         r"alias/(?!aws/)[A-Za-z0-9/_-]{1,250}",
         "alias/ and letters, digits, / _ -; not alias/aws/",
     ),
+    "balancer_name": (
+        r"(?!internal-)[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?",
+        "1 to 32 letters, digits and hyphens, without a hyphen at an end",
+    ),
     "cluster_name": (r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", "1 to 100 letters, digits, - and _"),
     "domain": (
         r"(\*\.)?([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9-]{2,63}\.?",

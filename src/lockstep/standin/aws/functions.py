@@ -19,6 +19,7 @@ from lockstep.standin.aws.shape import Record
 from lockstep.standin.provider import Failure
 from lockstep.standin.wire import Values
 
+KEY = "aws:kms/getKey:getKey"
 LOOKED_UP = {
     "aws:acm/getCertificate:getCertificate": ("aws:acm/certificate:Certificate", ("domain",)),
     "aws:cloudwatch/getLogGroup:getLogGroup": ("aws:cloudwatch/logGroup:LogGroup", ("name",)),
@@ -34,7 +35,7 @@ LOOKED_UP = {
     "aws:iam/getPolicy:getPolicy": ("aws:iam/policy:Policy", ("arn", "name")),
     "aws:iam/getRole:getRole": ("aws:iam/role:Role", ("name",)),
     "aws:kms/getAlias:getAlias": ("aws:kms/alias:Alias", ("name",)),
-    "aws:kms/getKey:getKey": ("aws:kms/key:Key", ("keyId",)),
+    KEY: ("aws:kms/key:Key", ("keyId",)),
     "aws:route53/getZone:getZone": ("aws:route53/zone:Zone", ("zoneId", "name")),
     "aws:s3/getBucket:getBucket": ("aws:s3/bucket:Bucket", ("bucket",)),
     "aws:sqs/getQueue:getQueue": ("aws:sqs/queue:Queue", ("name",)),
@@ -46,10 +47,13 @@ def answer(
     token: str, arguments: Values, signature: Signature, account: Account, region: str
 ) -> Values | list[Failure]:
     """A function's result. Raises LockstepError with AWS's code for what is not there."""
+    if token == KEY and str(arguments.get("keyId")).startswith("alias/"):
+        named = account.find("aws:kms/alias:Alias", region, arguments["keyId"])
+        arguments = {"keyId": named.outputs["targetKeyId"]} if named else arguments
     if token in LOOKED_UP:
         return _looked_up(token, arguments, signature, account, region)
     if token in WORKED_OUT:
-        return {"id": region, **WORKED_OUT[token](arguments, region)}
+        return {"id": region, **WORKED_OUT[token](arguments, region, account.number)}
     raise UsageError(
         f"the stand-in for AWS has no answer for {token}",
         code="standin.no_function",
@@ -67,7 +71,7 @@ def _looked_up(token: str, arguments: Values, signature: Signature, account: Acc
             code=table().of(kind).missing,
             remedy="make it first, or name one that exists",
         )
-    outputs = {**found.outputs, "id": found.id}
+    outputs = {**found.outputs, "id": found.id, "awsAccountId": account.number}
     return {
         key: outputs.get(key, _absent(signature.outputs, key))
         for key in signature.outputs.fields
@@ -90,47 +94,43 @@ def _absent(record: Record, key: str) -> Any:
     return nothing(record.fields[key].shape, key)
 
 
-def _identity(arguments: Values, region: str) -> Values:
-    account, partition = table().account, Identity("", "", region).partition
+def _identity(arguments: Values, region: str, account: str) -> Values:
+    partition = Identity("", account, region).partition
     arn = f"arn:{partition}:sts::{account}:assumed-role/standin/standin"
     return {"id": account, "accountId": account, "arn": arn, "userId": "AROASTANDIN:standin"}
 
 
-def _session(arguments: Values, region: str) -> Values:
-    """The role behind an assumed one; anything else is its own issuer."""
+def _session(arguments: Values, region: str, account: str) -> Values:
+    """The role behind an assumed one's session; anything else is behind itself."""
     arn = str(arguments["arn"])
-    prefix, kind, rest = arn.partition(":assumed-role/")
+    kind, _, rest = arn.rsplit(":", 1)[-1].partition("/")
+    if kind != "assumed-role":
+        return {"id": arn, "arn": arn, "issuerArn": arn, "issuerId": "", "issuerName": "", "sessionName": ""}
     role, _, session = rest.partition("/")
-    issuer = f"{prefix.replace(':sts:', ':iam:')}:role/{role}" if kind else arn
-    return {
-        "id": arn,
-        "arn": arn,
-        "issuerArn": issuer,
-        "issuerId": "AROASTANDIN",
-        "issuerName": role,
-        "sessionName": session,
-    }
+    issuer = arn.rsplit(":", 1)[0].replace(":sts:", ":iam:") + f":role/{role}"
+    named = {"issuerId": "AROASTANDIN", "issuerName": role, "sessionName": session}
+    return {"id": arn, "arn": arn, "issuerArn": issuer, **named}
 
 
-def _partition(arguments: Values, region: str) -> Values:
+def _partition(arguments: Values, region: str, account: str) -> Values:
     name = Identity("", "", region).partition
     suffix = "amazonaws.com.cn" if name == "aws-cn" else "amazonaws.com"
     reverse = ".".join(reversed(suffix.split(".")))
     return {"id": name, "partition": name, "dnsSuffix": suffix, "reverseDnsPrefix": reverse}
 
 
-def _region(arguments: Values, region: str) -> Values:
+def _region(arguments: Values, region: str, account: str) -> Values:
     named = {"name": region, "region": region, "description": region}
     return {**named, "id": region, "endpoint": f"ec2.{region}.amazonaws.com"}
 
 
-def _regions(arguments: Values, region: str) -> Values:
+def _regions(arguments: Values, region: str, account: str) -> Values:
     partition = Identity("", "", region).partition
     names = [each for each in table().regions if Identity("", "", each).partition == partition]
     return {"names": names}
 
 
-def _zones(arguments: Values, region: str) -> Values:
+def _zones(arguments: Values, region: str, account: str) -> Values:
     letters = "abcdef"[: table().regions[region]]
     short = "".join(part[0] for part in region.split("-")[:-1]) + region[-1]
     names = [f"{region}{letter}" for letter in letters]
@@ -146,16 +146,16 @@ def _zones(arguments: Values, region: str) -> Values:
     }
 
 
-def _policy_document(arguments: Values, region: str) -> Values:
+def _policy_document(arguments: Values, region: str, account: str) -> Values:
     text = document(arguments)
     return {**arguments, "id": text, "json": text, "minifiedJson": json.dumps(json.loads(text))}
 
 
-def _cluster_auth(arguments: Values, region: str) -> Values:
+def _cluster_auth(arguments: Values, region: str, account: str) -> Values:
     return {"id": arguments["name"], "name": arguments["name"], "token": "k8s-aws-v1.standin"}
 
 
-WORKED_OUT: dict[str, Callable[[Values, str], Values]] = {
+WORKED_OUT: dict[str, Callable[[Values, str, str], Values]] = {
     "aws:eks/getClusterAuth:getClusterAuth": _cluster_auth,
     "aws:iam/getPolicyDocument:getPolicyDocument": _policy_document,
     "aws:iam/getSessionContext:getSessionContext": _session,

@@ -19,6 +19,11 @@ from lockstep.standin.wire import UNKNOWN, Values
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 SUFFIX = 7  # characters of an automatic name's suffix, as the real provider's
 LONGEST = 255
+SHORT = {"network": "net", "application": "app", "gateway": "gwy"}
+REWORDED: dict[str, Callable[[str], str]] = {
+    "short": lambda kind: SHORT.get(kind, kind),
+    "listener": lambda arn: arn.replace(":loadbalancer/", ":listener/"),
+}
 Lookup = Callable[[str, Any], Any]
 """(property of the reference, its value) -> the outputs of the resource that it names, or None."""
 
@@ -59,6 +64,9 @@ class Identity:
         kind, _, label = word.partition(":")
         if kind in ("hex", "HEX", "upper", "uuid", "octet"):
             return self._made(kind, label)
+        if label in REWORDED:
+            found = first(values, kind)
+            return found if found is UNKNOWN else REWORDED[label](str(found or ""))
         path, _, output = word.partition(">")
         found = first(values, path)
         if output and found is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import LockstepError
-from lockstep.standin.aws import special
+from lockstep.standin.aws import settings, special
 from lockstep.standin.aws.account import Account, Resource
 from lockstep.standin.aws.behaviour import Behaviour, table
 from lockstep.standin.aws.constraints import refused
@@ -24,8 +23,6 @@ from lockstep.standin.faults import Faults
 from lockstep.standin.kept import Kept
 from lockstep.standin.provider import DEFAULTS, Call, Change, Checked, Failure, Found, State
 from lockstep.standin.wire import UNKNOWN, Values, holds_unknown
-
-AT_REST = "region"  # where a provider's region is not known: nothing in it is refused for its region
 
 
 class AwsStandIn:
@@ -40,26 +37,18 @@ class AwsStandIn:
         self._kept = Kept(folder / "aws.jsonl")
         self._faults = Faults(folder / "faults.json")
         self.region: Any = None
+        self.number = table().account
         self.tags: dict[str, str] = {}
 
     def check_config(self, config: Values) -> list[Failure]:
-        settings = {key: _decoded(value) for key, value in config.items() if key != "version"}
-        failures = [
-            failure
-            for failure in problems(self._sdk.provider(), settings)
-            if not _is_number_as_text(settings, failure.path)
-        ]
-        region = settings.get("region")
-        if region is None:
-            failures.append(Failure("region", "the provider aws needs the property 'region'"))
-        elif region is not UNKNOWN:
-            failures += refused(Behaviour(), {}, region)
-        return failures
+        return settings.refused(config, self._sdk)
 
     def configure(self, config: Values) -> None:
-        settings = {key: _decoded(value) for key, value in config.items()}
-        self.region = settings.get("region")
-        self.tags = (settings.get("defaultTags") or {}).get("tags") or {}
+        taken = settings.decoded(config)
+        self.region = taken.get("region")
+        self.tags = (taken.get("defaultTags") or {}).get("tags") or {}
+        # A stack that is held to an account gets that one.
+        self.number = ((taken.get("allowedAccountIds") or [])[:1] or [table().account])[0]
 
     def check(self, call: Call, old: Values, new: Values) -> Checked:
         signature, behaviour = self._sdk.resource(call.token), table().of(call.token)
@@ -83,7 +72,8 @@ class AwsStandIn:
         rules += [path for path in behaviour.settled if first(before, path)]
         rules = [path for path in rules if first(before, path) != first(after, path)]
         paths = sorted(differences(before, after))
-        return Change({path: any(concerns(path, rule) for rule in rules) for path in paths})
+        changed = {path: any(concerns(path, rule) for rule in rules) for path in paths}
+        return Change(changed, delete_before_replace=_named_by_program(behaviour, before, new))
 
     def create(self, call: Call, inputs: Values) -> tuple[str, Values]:
         signature, behaviour = self._sdk.resource(call.token), table().of(call.token)
@@ -104,17 +94,18 @@ class AwsStandIn:
         self, account: Account, call: Call, inputs: Values, known: Values, signature: Signature
     ) -> Resource:
         """The resource in the first generation whose identity nothing else has."""
-        behaviour, region = table().of(call.token), self._region(inputs)
+        behaviour, region, before = table().of(call.token), self._region(inputs), ""
         for generation in count():
-            identity = Identity(call.urn, table().account, region, generation)
+            identity = Identity(call.urn, self.number, region, generation)
             lookup = self._lookup(account, behaviour, region)
             new_id, outputs = made(known, signature, behaviour, identity, lookup)
             where = "" if behaviour.everywhere else region
             outputs = special.complete(call.token, outputs, identity)
             resource = Resource(call.token, where, new_id, call.urn, inputs, outputs)
             taken = account.get(call.token, where, new_id)
-            if taken is None or taken.urn == call.urn or generation > 9 or behaviour.unique:
+            if taken is None or behaviour.unique or resource.id == before:
                 return resource
+            before = resource.id  # a name that no generation changes is put over what has it
         raise AssertionError
 
     def update(self, call: Call, identity: str, old: State, inputs: Values) -> Values:
@@ -186,7 +177,7 @@ class AwsStandIn:
             taken = {name for each in account if each.token == call.token for name in each.names}
         region = self.region if isinstance(self.region, str) else ""
         names = (
-            automatic_name(behaviour, Identity(call.urn, table().account, region, generation), call.name)
+            automatic_name(behaviour, Identity(call.urn, self.number, region, generation), call.name)
             for generation in count()
         )
         return next(name for name in names if name not in taken)
@@ -194,11 +185,11 @@ class AwsStandIn:
     @contextmanager
     def _account(self) -> Iterator[Account]:
         with self._kept.open() as entries:
-            yield Account(entries)
+            yield Account(entries, self.number)
 
     def _region(self, properties: Values) -> str:
         region = properties.get("region") or self.region
-        return region if isinstance(region, str) else AT_REST
+        return region if isinstance(region, str) else ""
 
     @staticmethod
     def _place(token: str, region: str) -> str:
@@ -229,16 +220,8 @@ def _name_property(behaviour: Behaviour) -> str:
     return str(behaviour.name.get("property", "name"))
 
 
-def _decoded(value: Any) -> Any:
-    """The SDK sends every setting of a provider that is no string as JSON text."""
-    if not isinstance(value, str) or value[:1] not in '{["tf':
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
-
-
-def _is_number_as_text(settings: Values, path: str) -> bool:
-    value = settings.get(path)
-    return isinstance(value, str) and value.lstrip("-").isdigit()
+def _named_by_program(behaviour: Behaviour, old: Values, new: Values) -> bool:
+    """Whether a replacement would have the name of what it replaces, which then has to go first."""
+    key = _name_property(behaviour)
+    given = key in new and key not in new.get(DEFAULTS, [])
+    return given and old.get(key) == new[key]

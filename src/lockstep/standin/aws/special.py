@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from hashlib import sha256
 
 from lockstep.errors import LockstepError
 from lockstep.standin.aws.account import BUCKET, Account, Resource
@@ -12,6 +13,7 @@ from lockstep.standin.wire import Values
 
 SUBNET, VPC = "aws:ec2/subnet:Subnet", "aws:ec2/vpc:Vpc"
 GATEWAY, NAT = "aws:ec2/internetGateway:InternetGateway", "aws:ec2/natGateway:NatGateway"
+BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 CERTIFICATE = "aws:acm/certificate:Certificate"
 VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
 
@@ -55,30 +57,34 @@ def _no_versions_off(account: Account, resource: Resource) -> None:
 
 
 def _nothing_public(account: Account, gateway: Resource) -> None:
-    """An internet gateway stays while a NAT gateway of its VPC has a public address."""
+    """An internet gateway stays while something in its VPC has a public address."""
     vpc = gateway.outputs.get("vpcId")
     for other in account:
-        if other.token == NAT and other.region == gateway.region and other.outputs.get("vpcId") == vpc:
+        public = other.token == NAT or (other.token == BALANCER and other.outputs.get("internal") is False)
+        if public and other.region == gateway.region and other.outputs.get("vpcId") == vpc:
             raise LockstepError(
                 f"{gateway} cannot be detached: {vpc} has a mapped public address, of {other.id}",
                 code="DependencyViolation",
-                remedy="delete the NAT gateways first",
+                remedy="delete NAT gateways and load balancers first",
             )
 
 
 def _validated(outputs: Values, identity: Identity) -> Values:
-    """One record for each domain name, as DNS validation asks for."""
+    """One record for each domain name, as DNS validation asks for: the same in every region of an account,
+    and for a domain and all names below it."""
     names = [outputs.get("domainName"), *(outputs.get("subjectAlternativeNames") or [])]
-    options = [
-        {
-            "domainName": name,
-            "resourceRecordName": f"_{identity.digest(str(name))[:32]}.{str(name).removeprefix('*.')}.",
-            "resourceRecordType": "CNAME",
-            "resourceRecordValue": f"_{identity.digest(f'{name} value')[:32]}.acm-validations.aws.",
-        }
-        for name in dict.fromkeys(names)
-        if name
-    ]
+    options = []
+    for name in dict.fromkeys(str(name) for name in names if name):
+        domain = name.removeprefix("*.")
+        digest = sha256(f"{identity.account} {domain}".encode()).hexdigest()
+        options.append(
+            {
+                "domainName": name,
+                "resourceRecordName": f"_{digest[:32]}.{domain}.",
+                "resourceRecordType": "CNAME",
+                "resourceRecordValue": f"_{digest[32:]}.acm-validations.aws.",
+            }
+        )
     return {**outputs, "domainValidationOptions": options}
 
 
