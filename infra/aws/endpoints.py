@@ -28,7 +28,7 @@ def endpoints(
     private: Mapping[str, aws.ec2.Subnet],
     tables: Sequence[aws.ec2.RouteTable],
 ) -> list[pulumi.Resource]:
-    """S3 of the region, where the layers of images lie, by the route tables of the private subnets; the others
+    """S3 of the region, where the layers of images lie, by the route tables of the private subnets; others
     by an interface in each of these, and so S3 of the home region, where the releases lie: pods may then be
     kept from every address outside the VPC."""
     region = site.region

@@ -27,11 +27,14 @@ class StackFile:
         try:
             return self.path.read_bytes()
         except FileNotFoundError:
-            raise UsageError(
-                f"there is no {self.path.name}",
-                code="config.no_stack_file",
-                remedy="run `./lockstep up`, which writes Pulumi.local.yaml from its example",
-            ) from None
+            raise self._missing() from None
+
+    def _missing(self) -> UsageError:
+        others = sorted(path.name.split(".")[1] for path in self.path.parent.glob("Pulumi.*.yaml"))
+        remedy = f"name a stack that has one: {', '.join(others)}" if others else "see the README"
+        if self.path.name == "Pulumi.local.yaml":
+            remedy = "run `./lockstep up`, which writes Pulumi.local.yaml from its example"
+        return UsageError(f"there is no {self.path.name}", code="config.no_stack_file", remedy=remedy)
 
     def settings(self, data: bytes | None = None) -> Settings:
         """The file's settings, or those of `data` in its place. Raises UsageError `config.*`."""

@@ -97,8 +97,9 @@ def test_a_certificate_asks_for_one_record_for_each_name(aws: Aws) -> None:
         "acm/certificate:Certificate",
         {"domainName": "a.example.org", "subjectAlternativeNames": ["*.a.example.org", "a.example.org"]},
     )
-    names = [option["domainName"] for option in made.outputs["domainValidationOptions"]]
-    assert names == ["a.example.org", "*.a.example.org"]
+    options = made.outputs["domainValidationOptions"]
+    assert [option["domainName"] for option in options] == ["a.example.org", "*.a.example.org"]
+    assert options[0]["resourceRecordName"] == options[1]["resourceRecordName"]
 
 
 def test_an_update_keeps_what_aws_has_said_and_forgets_what_was_taken_away(aws: Aws) -> None:
@@ -264,6 +265,15 @@ def test_a_name_is_taken_once(aws: Aws) -> None:
     aws.create("ecr/repository:Repository", {"name": "serve", "region": "us-east-1"}, "three")
 
 
+def test_a_record_is_there_once_unless_it_may_be_overwritten(aws: Aws) -> None:
+    record = {"zoneId": "Z0EXAMPLE", "name": "a.org", "type": "A", "ttl": 60, "records": ["192.0.2.1"]}
+    aws.create("route53/record:Record", record)
+    refused(lambda: aws.create("route53/record:Record", record, "two"), "InvalidChangeBatch")
+    aws.create("route53/record:Record", {**record, "allowOverwrite": True}, "three")
+    routed = {"setIdentifier": "eu", "latencyRoutingPolicies": [{"region": "eu-west-1"}]}
+    aws.create("route53/record:Record", {**record, **routed}, "four")
+
+
 def test_a_locked_bucket_keeps_its_versions(aws: Aws) -> None:
     bucket = aws.create("s3/bucket:Bucket", {"bucket": "audit", "objectLockEnabled": True})
     off = {"bucket": bucket.id, "versioningConfiguration": {"status": "Suspended"}}
@@ -302,6 +312,26 @@ def test_a_protected_cluster_stays(aws: Aws) -> None:
     made, _, _ = cluster(aws, deletionProtection=True)
     assert "set deletionProtection to false" in refused(lambda: aws.delete(made), "InvalidRequestException")
     aws.delete(aws.update(made, {**made.state.inputs, "deletionProtection": False}))
+
+
+def test_a_balancer_holds_the_network_that_it_is_in(aws: Aws) -> None:
+    vpc, subnet = network(aws)
+    gateway = aws.create("ec2/internetGateway:InternetGateway", {"vpcId": vpc.id})
+    inputs = {"loadBalancerType": "network", "subnets": [subnet.id], "enableDeletionProtection": True}
+    balancer = aws.create("lb/loadBalancer:LoadBalancer", inputs)
+    assert ":loadbalancer/net/one-" in balancer.id
+    targets = aws.create("lb/targetGroup:TargetGroup", {"vpcId": vpc.id, "port": 443, "protocol": "TCP"})
+    forward = [{"type": "forward", "targetGroupArn": targets.id}]
+    listener = aws.create("lb/listener:Listener", {"loadBalancerArn": balancer.id, "defaultActions": forward})
+    assert listener.id.startswith(balancer.id.replace(":loadbalancer/", ":listener/"))
+    refused(lambda: aws.delete(gateway), "DependencyViolation")
+    refused(lambda: aws.delete(subnet), "DependencyViolation")
+    refused(lambda: aws.delete(targets), "ResourceInUse")
+    refused(lambda: aws.delete(balancer), "OperationNotPermitted")
+    aws.delete(listener)
+    aws.delete(aws.update(balancer, {**balancer.state.inputs, "enableDeletionProtection": False}))
+    for each in (targets, gateway, subnet, vpc):
+        aws.delete(each)
 
 
 def test_an_internet_gateway_stays_while_a_nat_gateway_has_an_address(aws: Aws) -> None:

@@ -124,3 +124,26 @@ def test_a_function_without_an_answer_is_refused(aws: Aws) -> None:
         invoke(aws, "ec2/getAmi:getAmi")
     with pytest.raises(LockstepError, match=r"standin\.no_type"):
         invoke(aws, "ec2/getNothing:getNothing")
+
+
+def test_a_key_is_found_by_its_alias(aws: Aws) -> None:
+    key = aws.create("kms/key:Key", {})
+    aws.create("kms/alias:Alias", {"name": "alias/audit", "targetKeyId": key.id})
+    found = invoke(aws, "kms/getKey:getKey", keyId="alias/audit")
+    assert (found["keyId"], found["awsAccountId"]) == (key.outputs["keyId"], "123456789012")
+    with pytest.raises(LockstepError, match="NotFoundException"):
+        invoke(aws, "kms/getKey:getKey", keyId="alias/other")
+
+
+def test_a_stack_that_is_held_to_an_account_gets_that_one(aws: Aws) -> None:
+    aws.provider.configure({"region": "eu-central-1", "allowedAccountIds": '["111122223333"]'})
+    assert invoke(aws, "index/getCallerIdentity:getCallerIdentity")["accountId"] == "111122223333"
+    assert ":111122223333:" in aws.create("kms/key:Key", {}).outputs["arn"]
+
+
+def test_the_role_behind_a_session(aws: Aws) -> None:
+    session = "arn:aws:sts::123456789012:assumed-role/deploy/me"
+    token = "iam/getSessionContext:getSessionContext"
+    assert invoke(aws, token, arn=session)["issuerArn"] == "arn:aws:iam::123456789012:role/deploy"
+    user = "arn:aws:iam::123456789012:user/me"
+    assert invoke(aws, token, arn=user)["issuerArn"] == user

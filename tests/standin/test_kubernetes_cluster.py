@@ -12,9 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lockstep.errors import Unavailable
+from lockstep.errors import LockstepError, Unavailable
 from lockstep.standin.kubernetes.cluster import PORTS, Cluster
-from tests.support.clusters import PROGRAMS, clusters
+from lockstep.standin.kubernetes.plugin import KubernetesStandIn
+from lockstep.standin.provider import Call
+from tests.support.clusters import PROGRAMS, clusters, tell
 
 STARTS = """
 import sys
@@ -70,3 +72,28 @@ def test_one_that_does_not_start_says_why(tmp_path: Path) -> None:
         assert caught.value.code == "kubernetes.no_start"
     finally:
         cluster.stop()
+
+
+def test_a_definition_is_there_when_a_chart_has_brought_it(tmp_path: Path) -> None:
+    """In a cluster that has none: an object that does not wait for its chart fails, as it would for real."""
+    route = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "digits", "namespace": "default"},
+        "spec": {"rules": []},
+    }
+    routed = Call(
+        "urn:pulumi:s::lockstep::r::digits", f"kubernetes:{route['apiVersion']}:HTTPRoute", "digits"
+    )
+    released = Call("urn:pulumi:s::lockstep::h::eg", "kubernetes:helm.sh/v3:Release", "eg")
+    chart = {"chart": "oci://docker.io/envoyproxy/gateway-helm", "namespace": "default"}
+    with clusters(tmp_path / "clusters", ["one"], definitions=()) as started:
+        tell(tmp_path, started)
+        provider = KubernetesStandIn(tmp_path, None, "4")
+        provider.configure({"clusterIdentifier": "one"})
+        provider.create(released, {**chart, "skipCrds": True})
+        with pytest.raises(LockstepError, match='no matches for kind "HTTPRoute"'):
+            provider.create(routed, route)
+        for _ in range(2):
+            provider.create(released, chart)
+        assert provider.create(routed, route)[0] == "default/digits"

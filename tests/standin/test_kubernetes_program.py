@@ -80,14 +80,14 @@ def test_every_object_of_a_region(provider: KubernetesStandIn, tmp_path: Path) -
 
 def is_unknown(planned: Planned) -> bool:
     """Whether nothing is known of the object but that it will be."""
-    return any(planned.inputs.get(key) in UNKNOWNS for key in ("spec", "metadata") if key in planned.inputs)
+    return any(str(planned.inputs.get(key)) in UNKNOWNS for key in ("spec", "metadata"))
 
 
 @pytest.mark.parametrize("green", [0, 0.1, 5, 100])
 def test_routes(provider: KubernetesStandIn, cluster: Cluster, green: float) -> None:
     cluster.namespace("routes")
     cell = {"blue": A, "green": B, "green_weight": green}
-    route = http_route(f"digits-{str(green).replace('.', '-')}", REGION, cell)
+    route = http_route(f"digits-{str(green).replace('.', '-')}", REGION, cell, intent=7, record=A)
     about = {**route["metadata"], "namespace": "routes"}
     kind = "kubernetes:gateway.networking.k8s.io/v1:HTTPRoute"
     accept(provider, kind, about["name"], {**route, "metadata": about})

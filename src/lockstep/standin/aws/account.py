@@ -99,7 +99,7 @@ class Account:
 
     def require_unique(self, resource: Resource, behaviour: Behaviour) -> None:
         """Refuse a second resource of a name that there can be only once."""
-        if not behaviour.unique:
+        if not behaviour.unique or resource.outputs.get("allowOverwrite") is True:
             return
         value = _unique(resource, behaviour)
         for other in self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from hashlib import sha256
 
 from lockstep.errors import LockstepError
 from lockstep.standin.aws.account import BUCKET, Account, Resource
@@ -69,18 +70,21 @@ def _nothing_public(account: Account, gateway: Resource) -> None:
 
 
 def _validated(outputs: Values, identity: Identity) -> Values:
-    """One record for each domain name, as DNS validation asks for."""
+    """One record for each domain name, as DNS validation asks for: the same in every region of an account,
+    and for a domain and all names below it."""
     names = [outputs.get("domainName"), *(outputs.get("subjectAlternativeNames") or [])]
-    options = [
-        {
-            "domainName": name,
-            "resourceRecordName": f"_{identity.digest(str(name))[:32]}.{str(name).removeprefix('*.')}.",
-            "resourceRecordType": "CNAME",
-            "resourceRecordValue": f"_{identity.digest(f'{name} value')[:32]}.acm-validations.aws.",
-        }
-        for name in dict.fromkeys(names)
-        if name
-    ]
+    options = []
+    for name in dict.fromkeys(str(name) for name in names if name):
+        domain = name.removeprefix("*.")
+        digest = sha256(f"{identity.account} {domain}".encode()).hexdigest()
+        options.append(
+            {
+                "domainName": name,
+                "resourceRecordName": f"_{digest[:32]}.{domain}.",
+                "resourceRecordType": "CNAME",
+                "resourceRecordValue": f"_{digest[32:]}.acm-validations.aws.",
+            }
+        )
     return {**outputs, "domainValidationOptions": options}
 
 
