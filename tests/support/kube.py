@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from infra.aws.route import answering
 from lockstep.local.httproute import ANNOTATION, backend_name, http_route
 from lockstep.table import SLOTS, Cell
 
@@ -86,9 +87,14 @@ def deployment(model: str, region: str, slot: Any, release: str) -> Json:
     }
 
 
+def written(model: str, region: str, cell: Cell, intent: int = 0) -> Json:
+    """The route as the program writes it."""
+    return answering(http_route(model, region, cell, intent=intent, record="sha256:" + "e" * 64))
+
+
 def placed(model: str, region: str, cell: Cell, intent: int = 0) -> list[Json]:
     """The route and the deployments of one cell, all of them in force and ready."""
-    route = accepted(http_route(model, region, cell, intent=intent, record="sha256:" + "e" * 64))
+    route = accepted(written(model, region, cell, intent))
     slots = [(slot, cell.get(slot)) for slot in SLOTS]
     return [route, *(deployment(model, region, slot, release) for slot, release in slots if release)]
 

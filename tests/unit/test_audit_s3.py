@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import botocore.auth
@@ -149,3 +152,61 @@ def test_a_lock_is_never_shorter_than_asked_for() -> None:
 
 def test_the_secret_is_not_in_a_repr() -> None:
     assert "SK" not in repr(Credentials("AK", "SK", "r", "SK"))
+
+
+class _Says(BaseHTTPRequestHandler):
+    answer: ClassVar[tuple[int, dict[str, str]]] = (200, {})
+
+    def do_HEAD(self) -> None:
+        status, headers = self.answer
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "code"),
+    [
+        (301, {"x-amz-bucket-region": "eu-west-1"}, "audit.other_region"),
+        (403, {}, "audit.bucket_refused"),
+        (500, {}, "audit.bucket_refused"),
+    ],
+)
+def test_only_a_404_says_that_there_is_no_bucket(
+    monkeypatch: pytest.MonkeyPatch, status: int, headers: dict[str, str], code: str
+) -> None:
+    server = HTTPServer(("127.0.0.1", 0), _Says)
+    running = threading.Thread(target=server.serve_forever, daemon=True)
+    running.start()
+    try:
+        bucket = S3Bucket(f"http://127.0.0.1:{server.server_address[1]}", "lockstep-audit", "a", "s")
+        monkeypatch.setattr(_Says, "answer", (404, {}))
+        assert not bucket.exists()
+        monkeypatch.setattr(_Says, "answer", (status, headers))
+        with pytest.raises(Unavailable) as caught:
+            bucket.exists()
+        assert caught.value.code == code
+    finally:
+        server.shutdown()
+        server.server_close()
+        running.join()
+    with pytest.raises(Unavailable) as silent:
+        bucket.exists()
+    assert silent.value.code == "audit.bucket_unreachable"
+
+
+def test_credentials_are_asked_for_before_each_request() -> None:
+    asked: list[int] = []
+
+    def now() -> Credentials:
+        asked.append(1)
+        return Credentials("a", "s", "r")
+
+    bucket = S3Bucket("http://127.0.0.1:9", "lockstep-audit", credentials=now)
+    for _ in range(2):
+        assert not bucket.answers()
+    assert len(asked) == 2

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lockstep.aws.live import cells_of, is_programmed, serving_of
+from infra.aws import gateway as infra_gateway
+from lockstep.aws.live import CONTROLLER, GATEWAY, HEALTH, cells_of, is_programmed, serving_of
 from lockstep.errors import Unavailable
 from tests.support.kube import accepted, condition, deployment, gateway, placed
 
@@ -111,6 +112,38 @@ def test_a_route_on_our_gateway_that_is_not_ours_makes_the_region_odd(change: Ca
     with pytest.raises(Unavailable) as caught:
         cells_of(REGION, [gateway()], [changed])
     assert caught.value.code == "route.gateway_odd"
+
+
+def answering_itself(route: Json) -> None:
+    route["spec"]["rules"][0]["filters"].append({"type": "ExtensionRef", "extensionRef": {"name": "x"}})
+
+
+def test_a_route_with_releases_is_answered_by_nothing_else() -> None:
+    changed = route()
+    answering_itself(changed)
+    with pytest.raises(Unavailable, match="ExtensionRef"):
+        cells_of(REGION, [gateway()], [changed])
+
+
+def health(**changes: Any) -> Json:
+    rule = {"matches": [{"path": {"type": "Exact", "value": "/healthz"}}], "filters": [], **changes}
+    spec = {"parentRefs": [{"name": "lockstep"}], "rules": [rule]}
+    return {"kind": "HTTPRoute", "metadata": {"name": "healthz"}, "spec": spec}
+
+
+def test_the_route_for_health_checks_is_no_cell_and_leads_nowhere() -> None:
+    assert (HEALTH, GATEWAY, CONTROLLER) == (
+        infra_gateway.HEALTH,
+        infra_gateway.NAME,
+        infra_gateway.CONTROLLER,
+    )
+    assert cells_of(REGION, [gateway()], [route(), health()]) == {PLACE: CELL}
+    for changes in (
+        {"backendRefs": [{"name": "stranger"}]},
+        {"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]},
+    ):
+        with pytest.raises(Unavailable, match="healthz"):
+            cells_of(REGION, [gateway()], [health(**changes)])
 
 
 def test_two_routes_for_one_place_are_odd() -> None:

@@ -30,6 +30,8 @@ GATEWAY = "lockstep"
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 SERVER = "server"
 """The container that serves; its arguments name the release that its init step fetched and it verified."""
+HEALTH = "healthz"
+"""The route by which Envoy itself answers health checks."""
 FILTERS = frozenset({"ResponseHeaderModifier", "URLRewrite", "RequestMirror"})
 
 
@@ -38,7 +40,7 @@ def cells_of(region: str, gateways: Sequence[Json], routes: Iterable[Json]) -> d
 
     Raises Unavailable `route.gateway_odd` for routes on our gateway that are not ours.
     """
-    attached = [route for route in routes if _parents(route)]
+    attached = [route for route in routes if _parents(route) and not _is_health(route)]
     programmed = is_programmed(gateways)
     cells: dict[Place, Cell | None] = {}
     for route in attached:
@@ -82,6 +84,15 @@ def _parents(route: Json) -> list[Json]:
     return [parent for parent in parents if parent.get("name") == GATEWAY]
 
 
+def _is_health(route: Json) -> bool:
+    """Whether it is the one for health checks, and leads nowhere else."""
+    rules = route.get("spec", {}).get("rules") or []
+    exact = [{"path": {"type": "Exact", "value": f"/{HEALTH}"}}]
+    return _name(route) == HEALTH and all(
+        rule.get("matches") == exact and not rule.get("backendRefs") for rule in rules
+    )
+
+
 def _cell(region: str, route: Json) -> tuple[str, Cell]:
     """Model and cell of one route of ours; raises for any other."""
     model = str(route["metadata"]["labels"][ANNOTATION + "model"])
@@ -91,11 +102,13 @@ def _cell(region: str, route: Json) -> tuple[str, Cell]:
     (match,) = rule["matches"]
     if match != {"path": {"type": "PathPrefix", "value": path_prefix(model)}}:
         raise ValueError(f"it matches {match}")
-    kinds = {each["type"] for each in rule.get("filters") or []}
-    if not kinds <= FILTERS:
-        raise ValueError(f"it has filters of its own: {', '.join(sorted(kinds - FILTERS))}")
-    slots: Mapping[str, Slot] = {backend_name(model, region, slot): slot for slot in SLOTS}
     backends = rule.get("backendRefs") or []
+    # Without backends an answer of Envoy's own stands in for them: 404, as on one machine.
+    allowed = FILTERS if backends else FILTERS | {"ExtensionRef"}
+    kinds = {each["type"] for each in rule.get("filters") or []}
+    if not kinds <= allowed:
+        raise ValueError(f"it has filters of its own: {', '.join(sorted(kinds - allowed))}")
+    slots: Mapping[str, Slot] = {backend_name(model, region, slot): slot for slot in SLOTS}
     weights = {slots[backend["name"]]: int(backend.get("weight", 1)) for backend in backends}
     return model, cell_in_force(route_cell(route), weights)
 
