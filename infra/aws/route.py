@@ -12,6 +12,7 @@ from infra.aws.estate import Estate
 from infra.aws.region import Place
 from infra.aws.warrant import route_warrant
 from lockstep.local.httproute import http_route, route_name
+from lockstep.table import SLOTS, Cell, is_withdrawn
 
 
 def route(
@@ -37,16 +38,30 @@ def route(
         opts=place.options(after=after),
     )
     made = pulumi.Output.all(warranted.cell, warranted.intent, warranted.record).apply(
-        lambda parts: answering(http_route(model, place.region, parts[0], intent=parts[1], record=parts[2]))
+        lambda parts: answering(
+            http_route(model, place.region, whole(parts[0]), intent=int(parts[1]), record=parts[2])
+        )
     )
     return kubernetes.apiextensions.CustomResource(
         route_name(model, place.region),
         api_version="gateway.networking.k8s.io/v1",
         kind="HTTPRoute",
-        metadata=made.apply(lambda route: {**route["metadata"], "namespace": place.namespace}),
+        metadata=made.apply(lambda route: claimed(route["metadata"], place.namespace)),
         spec=made.apply(lambda route: route["spec"]),
         opts=place.options(after=[*after, warranted, nobody]),
     )
+
+
+def claimed(metadata: dict[str, Any], namespace: str) -> dict[str, Any]:
+    """With the word by which the provider takes fields back that somebody else has written: an edited weight
+    is to be mended, and not to be a conflict."""
+    annotations = {**metadata["annotations"], "pulumi.com/patchForce": "true"}
+    return {**metadata, "namespace": namespace, "annotations": annotations}
+
+
+def whole(cell: Cell) -> Cell:
+    """A cell as it was before it crossed the engine, which drops what is null."""
+    return cell if is_withdrawn(cell) else {**dict.fromkeys(SLOTS), **cell}
 
 
 def answering(route: dict[str, Any]) -> dict[str, Any]:

@@ -182,6 +182,15 @@ def test_a_stack_that_runs_elsewhere_is_refused(checked: Checked) -> None:
     assert [each.partition(":")[0] for each in checked.said()] == ["stack.other_target"]
 
 
+def test_a_plugin_for_which_the_project_names_a_folder_need_not_be_installed(checked: Checked) -> None:
+    file = checked.workspace.file.project_file
+    project = yaml.safe_load(file.read_text())
+    project["plugins"]["providers"].append({"name": "aws", "path": "elsewhere"})
+    file.write_text(yaml.safe_dump(project))
+    (missing,) = [each for each in checked.problems() if each.code == "plugin.missing"]
+    assert "plugin kubernetes" in missing.message
+
+
 def test_a_plugin_that_is_installed_and_credentials_that_are_there_are_no_problem(checked: Checked) -> None:
     from lockstep.checks.machine import PLUGINS, metadata
 

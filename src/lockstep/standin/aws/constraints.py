@@ -134,10 +134,12 @@ def _region(value: Any, _: str) -> str | None:
 
 
 def _endpoint_service(value: Any, region: str) -> str | None:
-    named = next((part for part in str(value).split(".") if part in table().regions), None)
-    if named in (None, region) or not region:
+    """An endpoint reaches the services of its own region, or of the one that it names."""
+    service, reached = value.get("serviceName"), value.get("serviceRegion") or region
+    named = next((part for part in str(service).split(".") if part in table().regions), None)
+    if named in (None, reached) or not region or reached is UNKNOWN:
         return None
-    return f"is {value!r}, a service of {named}, in an endpoint of {region}"
+    return f"serviceName is {service!r}, a service of {named}, in an endpoint of {reached}"
 
 
 def _json(value: Any, _: str) -> str | None:

@@ -44,6 +44,8 @@ GONE_S = 30.0
 
 
 WAITS = "pulumi.com/waitFor"
+MANAGER = "pulumi-kubernetes-"
+"""How the name of each resource's field manager begins; see objects.field_manager."""
 
 
 def give_address(api: Api, kind: Kind, live: Object, region: str) -> Object:
@@ -128,6 +130,24 @@ def remove(api: Api, kind: Kind, namespace: str, name: str) -> None:
             )
         _play_controllers(api, kind, path, live)
         time.sleep(0.02)
+
+
+def clear(api: Api) -> None:
+    """Remove every object that a provider has applied, as if their control plane had gone."""
+    namespaces = api.kind("v1", "Namespace")
+    for each in api.all(namespaces):
+        if _is_applied(each):
+            remove(api, namespaces, "", each["metadata"]["name"])
+    for version in api.groups():
+        for kind in api.kinds(version).values():
+            for thing in filter(_is_applied, api.all(kind) if kind.kept else ()):
+                about = thing["metadata"]
+                _unless_gone(api, "DELETE", kind.path(about.get("namespace", ""), about["name"]))
+
+
+def _is_applied(thing: Mapping[str, Any]) -> bool:
+    managers = thing["metadata"].get("managedFields") or ()
+    return any(str(each.get("manager")).startswith(MANAGER) for each in managers)
 
 
 def _play_controllers(api: Api, kind: Kind, path: str, live: Mapping[str, Any]) -> None:

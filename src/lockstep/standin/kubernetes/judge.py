@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any
 
 from lockstep.errors import LockstepError
-from lockstep.standin.kubernetes import controllers, definitions, objects, pods
+from lockstep.standin.kubernetes import controllers, definitions, objects, pods, status
 from lockstep.standin.kubernetes.access import PREVIEW_NAMESPACES
 from lockstep.standin.kubernetes.api import Answer, Api, Kind, Object, Refused, UnknownKind
 from lockstep.standin.kubernetes.settings import Settings
@@ -112,7 +112,7 @@ class Judge:
     def _applied(self, urn: str, thing: Object, manager: str) -> Object:
         sent = self._send(urn, thing, manager, dry_run=False).document
         kind = self._api.kind(thing["apiVersion"], thing["kind"])
-        live = controllers.give_address(self._api, kind, sent, self._region)
+        live = controllers.give_address(self._api, kind, status.report(self._api, kind, sent), self._region)
         if definitions.is_definition(thing):
             definitions.wait(self._api, thing)
         return live
