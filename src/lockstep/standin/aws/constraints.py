@@ -74,9 +74,7 @@ def refused(behaviour: Behaviour, inputs: Values, region: Any) -> Iterator[Failu
     for path, name in behaviour.checks.items():
         for where, value in places(inputs, path):
             there = inputs.get("serviceRegion") or region  # an endpoint may lead into another region
-            reason = (
-                None if value is UNKNOWN else check(name, value, there if isinstance(there, str) else "")
-            )
+            reason = None if value is UNKNOWN else check(name, value, there if isinstance(there, str) else "")
             if reason:
                 yield Failure(where, f"{where} {reason}".strip())
 
