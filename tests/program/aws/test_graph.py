@@ -109,6 +109,13 @@ def test_an_empty_slot_has_its_route_and_no_service(shown: Shown) -> None:
         assert names_of(shown[stack], "Deployment") == {f"digits-{region}-blue" for region in regions}
 
 
+def test_a_route_keeps_its_name_in_a_preview(shown: Shown) -> None:
+    for each in shown["staging"].plan.resources:
+        if each.type.endswith(":HTTPRoute") and each.name.startswith("digits-"):
+            about = each.inputs["metadata"]
+            assert (about["name"], about["namespace"]) == (each.name, "models")
+
+
 def of_provider(shown: OfflinePreview, package: str) -> list[Any]:
     return [each for each in shown.plan.resources if each.type.startswith(f"{package}:")]
 
