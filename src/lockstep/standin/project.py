@@ -36,7 +36,6 @@ ABSENT = "offline"
 
 
 @dataclass(frozen=True)
-@dataclass(frozen=True)
 class OfflineProject:
     """A folder that is ready for `pulumi -C <folder>` under `environment`."""
 
