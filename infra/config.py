@@ -65,6 +65,20 @@ class Settings:
         return self.regions[0] if self.regions else ""
 
     @property
+    def entrypoint(self) -> str:
+        """Where clients send their requests."""
+        if self.cloud is not None:
+            return f"https://{self.cloud.entry.domain}"
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def release_store(self) -> str:
+        """URL of the release store: as declared, else the cloud's registry; empty: the checkout's own."""
+        if self.store or self.cloud is None:
+            return self.store
+        return f"s3://{self.cloud.registry}?region={self.home}"
+
+    @property
     def log(self) -> dict[str, Any]:
         """Where the record is, as gate, receipt and warrants are told."""
         return {

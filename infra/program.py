@@ -18,8 +18,8 @@ from lockstep.table import SLOTS, cells, release_in
 
 
 def target_of(settings: Settings) -> ModuleType:
-    """The package that builds this target's nouns."""
-    return import_module(f"infra.{settings.target}")
+    """The module with this target's nouns."""
+    return import_module(f"infra.{settings.target}.target")
 
 
 def build(settings: Settings) -> dict[str, pulumi.Input[Any]]:

@@ -14,28 +14,30 @@ NO_CUSTOMER_KEYS = "SSE-C"
 
 
 def bucket(
-    keeping: Keeping, noun: str, name: str, key: pulumi.Input[str] | None, *, locked: bool
-) -> list[pulumi.Resource]:
-    """The bucket and its settings, for whatever is put on it next to wait for.
+    keeping: Keeping, noun: str, name: str, *, locked: bool, after: Sequence[pulumi.Resource] = ()
+) -> aws.s3.Bucket:
+    """The bucket itself, under a name that is taken if an earlier stack left it. locked: with object lock,
+    which is on from the start or never."""
+    return aws.s3.Bucket(
+        f"{noun}-bucket",
+        region=keeping.region,
+        bucket=name,
+        object_lock_enabled=locked,
+        opts=keeping.options(name, after=after),
+    )
 
-    locked: with object lock, which is on from the start or never. key: what it encrypts with; None: a key of
-    the service.
-    """
+
+def settings(
+    keeping: Keeping, noun: str, name: str, made: aws.s3.Bucket, key: pulumi.Input[str] | None
+) -> list[pulumi.Resource]:
+    """What every bucket is set to, for a policy to wait for. key: what it encrypts with; None: a key of the
+    service."""
     by_default: aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgsDict
     by_default = {"sse_algorithm": "AES256"}
     if key is not None:
         by_default = {"sse_algorithm": "aws:kms", "kms_master_key_id": key}
-    region, options = keeping.region, keeping.options
-    made = aws.s3.Bucket(
-        f"{noun}-bucket",
-        region=region,
-        bucket=name,
-        object_lock_enabled=locked,
-        opts=options(name),
-    )
-    after = [made]
+    region, options, after = keeping.region, keeping.options, [made]
     return [
-        made,
         aws.s3.BucketVersioning(
             f"{noun}-versioning",
             region=region,

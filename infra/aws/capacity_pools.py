@@ -48,12 +48,16 @@ class Pool:
 
 
 def pools(capacity: Capacity) -> list[Pool]:
-    """The pools of Auto Mode and Karpenter."""
+    """The pools of Auto Mode and Karpenter. A pool cannot change hands, so each way has its own names:
+    when the way changes, new nodes are there before the old ones are drained."""
     spot = spot_nodes(capacity)
     demand = capacity.max - capacity.min - spot
     bought = ("reserved", "on-demand") if capacity.reservation else ("on-demand",)
-    base = Pool("gpu-base", capacity.min, capacity.min, bought[:1])
-    wanted = [base, Pool("gpu-demand", 0, demand, bought), Pool("gpu-spot", 0, spot, ("spot",))]
+    wanted = [
+        Pool(f"{capacity.by}-base", capacity.min, capacity.min, bought[:1]),
+        Pool(f"{capacity.by}-demand", 0, demand, bought),
+        Pool(f"{capacity.by}-spot", 0, spot, ("spot",)),
+    ]
     return [pool for pool in wanted if pool.most]
 
 
@@ -113,8 +117,9 @@ def node_pool(pool: Pool, capacity: Capacity) -> dict[str, Any]:
     return {**spec, "weight": 50 if "spot" in pool.buying else 10, "limits": limits}
 
 
-def auto_class(capacity: Capacity, *, role: str, group: str, tag: str) -> dict[str, Any]:
-    """The spec of Auto Mode's NodeClass. tag: the value of the discovery tag of the private subnets."""
+def auto_class(capacity: Capacity, *, role: Any, group: Any, tag: str) -> dict[str, Any]:
+    """The spec of Auto Mode's NodeClass. role: the nodes', by name; group: the id of their security group;
+    both may be yet to come. tag: the value of the discovery tag of the private subnets."""
     spec: dict[str, Any] = {
         "role": role,
         "subnetSelectorTerms": [{"tags": {"karpenter.sh/discovery": tag}}],
@@ -127,7 +132,7 @@ def auto_class(capacity: Capacity, *, role: str, group: str, tag: str) -> dict[s
     return spec
 
 
-def karpenter_class(capacity: Capacity, *, role: str, group: str, tag: str) -> dict[str, Any]:
+def karpenter_class(capacity: Capacity, *, role: Any, group: Any, tag: str) -> dict[str, Any]:
     """The spec of Karpenter's EC2NodeClass: Bottlerocket, whose GPU images bring driver and device plugin."""
     spec: dict[str, Any] = {
         "role": role,

@@ -28,7 +28,9 @@ def endpoints(
     private: Mapping[str, aws.ec2.Subnet],
     tables: Sequence[aws.ec2.RouteTable],
 ) -> list[pulumi.Resource]:
-    """S3 by the route tables of the private subnets, the others by an interface in each of these."""
+    """S3 of the region, where the layers of images lie, by the route tables of the private subnets; others
+    by an interface in each of these, and so S3 of the home region, where the releases lie: pods may then be
+    kept from every address outside the VPC."""
     region = site.region
     made: list[pulumi.Resource] = [
         aws.ec2.VpcEndpoint(
@@ -43,6 +45,23 @@ def endpoints(
         )
     ]
     group = _group(site, vpc, cidr)
+    home = site.ground.home
+    made.append(
+        aws.ec2.VpcEndpoint(
+            f"endpoint-{region}-releases",
+            vpc_id=vpc.id,
+            service_name=f"com.amazonaws.{home}.s3",
+            service_region=home if home != region else None,
+            vpc_endpoint_type="Interface",
+            private_dns_enabled=True,
+            dns_options={"private_dns_only_for_inbound_resolver_endpoint": False},
+            subnet_ids=[subnet.id for subnet in private.values()],
+            security_group_ids=[group.id],
+            region=region,
+            tags=site.tags("releases"),
+            opts=site.options(),
+        )
+    )
     for service in services(site.ground.cloud.capacity.by):
         made.append(
             aws.ec2.VpcEndpoint(

@@ -23,17 +23,18 @@ CONTAINER_PORT = 10000 + HTTPS
 """Envoy may not bind a port below 1024, so Envoy Gateway moves such listeners up by 10000."""
 
 NODE_PORT = 30443
+HEALTH = "healthz"
+HEALTH_PATH = "/healthz"
 REPLICAS = 3
 DRAIN = "60s"
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """resource: what routes attach to. ready: what must be there before traffic arrives."""
+    """resource: who waits for it finds a gateway that the load balancer reaches, and that says so."""
 
     resource: pulumi.Resource
     balancer: Balancer
-    ready: tuple[pulumi.Resource, ...]
 
 
 def proxy_spec(*, pods: bool) -> dict[str, Any]:
@@ -123,7 +124,37 @@ def gateway(
         opts=inside.options(after=[kind, *front.ready]),
     )
     bound = _bind(inside, front, where, scaling_groups, made)
-    return Gateway(made, front, (made, *bound))
+    return Gateway(_health(inside, [made, *bound]), front)
+
+
+def _health(inside: Kubernetes, after: Sequence[pulumi.Resource]) -> pulumi.Resource:
+    """Envoy itself answers health checks: they ask whether the region can be reached, not how a model is."""
+    region = inside.site.region
+    answer = k8s.apiextensions.CustomResource(
+        f"health-{region}",
+        api_version="gateway.envoyproxy.io/v1alpha1",
+        kind="HTTPRouteFilter",
+        metadata={"name": HEALTH, "namespace": MODELS},
+        spec={"directResponse": {"statusCode": 200}},
+        opts=inside.options(after=after),
+    )
+    reference = {"group": "gateway.envoyproxy.io", "kind": "HTTPRouteFilter", "name": HEALTH}
+    return k8s.apiextensions.CustomResource(
+        f"health-{region}-route",
+        api_version="gateway.networking.k8s.io/v1",
+        kind="HTTPRoute",
+        metadata={"name": HEALTH, "namespace": MODELS},
+        spec={
+            "parentRefs": [{"name": NAME}],
+            "rules": [
+                {
+                    "matches": [{"path": {"type": "Exact", "value": HEALTH_PATH}}],
+                    "filters": [{"type": "ExtensionRef", "extensionRef": reference}],
+                }
+            ],
+        },
+        opts=inside.options(after=[answer]),
+    )
 
 
 def _bind(

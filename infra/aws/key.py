@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -21,14 +22,21 @@ class Key:
     alias: aws.kms.Alias
 
 
-def key(keeping: Keeping, noun: str, policy: pulumi.Input[str], purpose: str) -> Key:
+def key(
+    keeping: Keeping,
+    noun: str,
+    policy: pulumi.Input[str],
+    purpose: str,
+    *,
+    after: Sequence[pulumi.Resource] = (),
+) -> Key:
     """A key under a policy that only root may change.
 
     AWS asks back before it takes such a policy, because an administrator could not mend a mistake in it:
     hence `bypass_policy_lockout_safety_check`.
     """
-    alias = f"alias/{keeping.ground.name(noun)}"
-    found = keeping.found_key(alias).key_id if keeping.ground.adopt else ""
+    alias = keeping.alias(noun)
+    found = keeping.found_key(noun).rsplit("/", 1)[-1] if keeping.adopt else ""
     spec = SPECS.get(noun)
     made = aws.kms.Key(
         f"{noun}-key",
@@ -41,7 +49,7 @@ def key(keeping: Keeping, noun: str, policy: pulumi.Input[str], purpose: str) ->
         bypass_policy_lockout_safety_check=True,
         policy=policy,
         opts=keeping.options(
-            found, unreadable=("bypass_policy_lockout_safety_check", "deletion_window_in_days")
+            found, after=after, unreadable=("bypass_policy_lockout_safety_check", "deletion_window_in_days")
         ),
     )
     named = aws.kms.Alias(

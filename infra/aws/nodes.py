@@ -55,8 +55,7 @@ def gpu_nodes(
     site: Site, net: Network, made: Cluster, *, after: list[pulumi.Resource]
 ) -> list[pulumi.Resource]:
     """The GPU node groups. Their size between least and most is the autoscaler's, so it is not put back."""
-    template = _template(site)
-    return [_group(site, net, made, pool, template, after) for pool in groups(site.ground.cloud.capacity)]
+    return [_group(site, net, made, pool, after) for pool in groups(site.ground.cloud.capacity)]
 
 
 def _group(
@@ -64,9 +63,9 @@ def _group(
     net: Network,
     made: Cluster,
     pool: Pool,
-    template: aws.ec2.LaunchTemplate,
     after: list[pulumi.Resource],
 ) -> aws.eks.NodeGroup:
+    template = _template(site, pool)
     return aws.eks.NodeGroup(
         f"nodes-{site.region}-{pool.name}",
         node_group_name=pool.name,
@@ -87,12 +86,13 @@ def _group(
     )
 
 
-def _template(site: Site) -> aws.ec2.LaunchTemplate:
-    """Encrypted disks, no metadata for pods, the sharing of GPUs, and the reservation if there is one."""
+def _template(site: Site, pool: Pool) -> aws.ec2.LaunchTemplate:
+    """Encrypted disks, no metadata for pods, the sharing of GPUs, and the reservation unless spot."""
     capacity = site.ground.cloud.capacity
+    reservation = None if "spot" in pool.buying else capacity.reservation
     return aws.ec2.LaunchTemplate(
-        f"nodes-{site.region}-gpu",
-        name=site.name("gpu"),
+        f"nodes-{site.region}-{pool.name}",
+        name=site.name(pool.name),
         user_data=user_data(capacity),
         metadata_options={"http_tokens": "required", "http_put_response_hop_limit": 1},
         block_device_mappings=[
@@ -102,12 +102,12 @@ def _template(site: Site) -> aws.ec2.LaunchTemplate:
             }
         ],
         capacity_reservation_specification={
-            "capacity_reservation_target": {"capacity_reservation_id": capacity.reservation}
+            "capacity_reservation_target": {"capacity_reservation_id": reservation}
         }
-        if capacity.reservation
+        if reservation
         else None,
         update_default_version=True,
         region=site.region,
-        tags=site.tags("gpu"),
+        tags=site.tags(pool.name),
         opts=site.options(),
     )

@@ -10,15 +10,18 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
+from infra.aws.access import rules
+from infra.aws.autoscaler import autoscaler
 from infra.aws.capacity import base, capacity
 from infra.aws.cluster import cluster
 from infra.aws.controllers import MODELS, controllers, models_namespace
+from infra.aws.definitions import definitions
 from infra.aws.encryption import region_key
 from infra.aws.gateway import gateway
 from infra.aws.ground import Ground
 from infra.aws.karpenter import karpenter
 from infra.aws.kubernetes import Kubernetes, kubernetes
-from infra.aws.network import Network, network
+from infra.aws.network import network
 from infra.aws.site import Region, Site
 
 
@@ -26,27 +29,24 @@ from infra.aws.site import Region, Site
 class Place:
     """One region, as services, routes and the entry point need it.
 
-    gateway: what routes attach to; gateway_ready: what must be there before traffic arrives. balancer: its
-    host name, ARN and zone are what the entry point leads to. ready: what a service waits for.
+    gateway: what waits for it finds a gateway that traffic reaches. balancer: its host name and ARN are what
+    the entry point leads to. ready: what a service waits for.
     """
 
     region: str
     component: Region
-    network: Network
     cluster: aws.eks.Cluster
     kubernetes: k8s.Provider
     namespace: str
     gateway: pulumi.Resource
-    gateway_ready: tuple[pulumi.Resource, ...]
     balancer: aws.lb.LoadBalancer
     ready: tuple[pulumi.Resource, ...]
-    site: Site
     inside: Kubernetes
 
     @property
-    def address(self) -> pulumi.Output[str]:
-        """The load balancer's host name."""
-        return self.balancer.dns_name
+    def gateway_ready(self) -> tuple[pulumi.Resource, ...]:
+        """What must be there before clients are sent here."""
+        return (self.gateway,)
 
     def options(self, *, after: Sequence[pulumi.Resource] = (), **more: Any) -> pulumi.ResourceOptions:
         """The options of an object in this region's cluster: after nodes and controllers, gone with it."""
@@ -65,27 +65,28 @@ def region(ground: Ground, name: str, *, after: Sequence[pulumi.Resource]) -> Pl
     net = network(site, key)
     made = cluster(site, net, key)
     inside = kubernetes(site, made)
-    ground_floor = base(inside, net)
-    running = controllers(inside, after=ground_floor.ready)
+    floor = base(inside, net)
+    under = [*floor.ready, *definitions(inside)]
+    running = controllers(inside, after=under)
     brings = None
     if ground.cloud.capacity.by == "karpenter":
-        brings = karpenter(inside, after=ground_floor.ready)
-        running = [*running, *brings.ready]
+        brings = karpenter(inside, after=under)
+        running += brings.ready
+    elif ground.cloud.capacity.by == "managed":
+        running.append(autoscaler(inside, after=under))
     models = models_namespace(inside)
-    nodes = capacity(inside, net, brings, after=[*ground_floor.ready, *running])
+    models += rules(inside, models)
+    nodes = capacity(inside, net, brings, after=[*under, *running])
     ready = [*models, *running, *nodes]
-    front = gateway(inside, net, scaling_groups=ground_floor.scaling_groups, after=ready)
+    front = gateway(inside, net, scaling_groups=floor.scaling_groups, after=ready)
     return Place(
         region=name,
         component=component,
-        network=net,
         cluster=made.resource,
         kubernetes=inside.provider,
         namespace=MODELS,
         gateway=front.resource,
-        gateway_ready=front.ready,
         balancer=front.balancer.resource,
         ready=tuple(ready),
-        site=site,
         inside=inside,
     )

@@ -13,6 +13,10 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
+SYSTEM_CPU = 0.5
+SYSTEM_MEMORY = 0.1
+"""The share of a node's memory that kubelet, system and evictions keep; no type loses more."""
+
 
 @dataclass(frozen=True)
 class Region:
@@ -41,6 +45,16 @@ class InstanceType:
     @property
     def family(self) -> str:
         return self.name.split(".")[0]
+
+    @property
+    def cpu(self) -> float:
+        """What is left for pods: half a CPU is kept by the system and what runs on every node."""
+        return self.vcpus - SYSTEM_CPU
+
+    @property
+    def room_gib(self) -> float:
+        """The memory that is left for pods."""
+        return self.memory_gib * (1 - SYSTEM_MEMORY)
 
 
 @cache
@@ -111,6 +125,15 @@ def jurisdiction_problems(model: str, jurisdictions: Sequence[str], regions: Seq
     """A model whose jurisdictions exclude a region where the table places it, one line each."""
     if not jurisdictions:
         return []
+    known_ones = {place.jurisdiction for place in known()[0].values()}
+    unknown = [each for each in jurisdictions if each not in known_ones]
+    return [
+        *(f"{model}: no region is in {each!r}; known: {', '.join(sorted(known_ones))}" for each in unknown),
+        *_outside(model, jurisdictions, regions),
+    ]
+
+
+def _outside(model: str, jurisdictions: Sequence[str], regions: Sequence[str]) -> list[str]:
     return [
         f"{model} may lie in {', '.join(jurisdictions)} only, and {place.name} is in {place.jurisdiction}"
         for place in map(region_of, regions)

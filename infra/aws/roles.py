@@ -49,6 +49,7 @@ def role(
         f"role-{name}-{site.region}",
         name=site.name(name),
         assume_role_policy=json.dumps(trusted),
+        permissions_boundary=site.ground.boundary,
         tags=site.tags(name),
         opts=site.options(),
     )

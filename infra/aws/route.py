@@ -12,6 +12,7 @@ from infra.aws.estate import Estate
 from infra.aws.region import Place
 from infra.aws.warrant import route_warrant
 from lockstep.local.httproute import http_route, route_name
+from lockstep.table import SLOTS, Cell, is_withdrawn
 
 
 def route(
@@ -28,14 +29,54 @@ def route(
     the digest of that record, so that whoever reads the cluster alone can hold it against the log.
     """
     warranted = route_warrant(estate, place, model, allowed, after=after)
+    nobody = kubernetes.apiextensions.CustomResource(
+        route_name(model, place.region),
+        api_version="gateway.envoyproxy.io/v1alpha1",
+        kind="HTTPRouteFilter",
+        metadata={"name": route_name(model, place.region), "namespace": place.namespace},
+        spec={"directResponse": {"statusCode": 404}},
+        opts=place.options(after=after),
+    )
     made = pulumi.Output.all(warranted.cell, warranted.intent, warranted.record).apply(
-        lambda parts: http_route(model, place.region, parts[0], intent=parts[1], record=parts[2])
+        lambda parts: answering(
+            http_route(model, place.region, whole(parts[0]), intent=int(parts[1]), record=parts[2])
+        )
     )
     return kubernetes.apiextensions.CustomResource(
         route_name(model, place.region),
         api_version="gateway.networking.k8s.io/v1",
         kind="HTTPRoute",
-        metadata=made.apply(lambda route: {**route["metadata"], "namespace": place.namespace}),
+        metadata=made.apply(lambda route: claimed(route["metadata"], place.namespace)),
         spec=made.apply(lambda route: route["spec"]),
-        opts=place.options(after=[*after, warranted]),
+        opts=place.options(after=[*after, warranted, nobody]),
     )
+
+
+def claimed(metadata: dict[str, Any], namespace: str) -> dict[str, Any]:
+    """With the word by which the provider takes fields back that somebody else has written: an edited weight
+    is to be mended, and not to be a conflict."""
+    annotations = {**metadata["annotations"], "pulumi.com/patchForce": "true"}
+    return {**metadata, "namespace": namespace, "annotations": annotations}
+
+
+def whole(cell: Cell) -> Cell:
+    """A cell as it was before it crossed the engine, which drops what is null."""
+    return cell if is_withdrawn(cell) else {**dict.fromkeys(SLOTS), **cell}
+
+
+def answering(route: dict[str, Any]) -> dict[str, Any]:
+    """The route with a 404 where nobody serves: Envoy Gateway answers 500 for a rule without backends
+    (docs/adr/0022), and a client would try again."""
+    filters = {
+        "type": "ExtensionRef",
+        "extensionRef": {
+            "group": "gateway.envoyproxy.io",
+            "kind": "HTTPRouteFilter",
+            "name": route["metadata"]["name"],
+        },
+    }
+    rules = [
+        rule if "backendRefs" in rule else {**rule, "filters": [*rule["filters"], filters]}
+        for rule in route["spec"]["rules"]
+    ]
+    return {**route, "spec": {**route["spec"], "rules": rules}}

@@ -12,6 +12,8 @@ import rfc8785
 
 from lockstep.errors import IntegrityError
 
+_PLAIN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
+"""What the standard library writes in C, a third of the time: canonical where `_is_plain` says so."""
 _LONG = re.compile(rb"[0-9]{16}")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _FOREIGN = "get the file again from where it was made; do not mend it by hand, its digest would not fit"
@@ -30,12 +32,35 @@ def canonical(value: Any) -> bytes:
     not strings.
     """
     try:
+        if _is_plain(value):
+            return _PLAIN.encode(value).encode()
         data = bytes(rfc8785.dumps(value))
     except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:
         raise _refused(f"no canonical form: {error}", "uncanonical", _OWN) from None
     if _LONG.search(data) and _holds_large_float(value):
         raise _refused("no canonical form: a whole number past 2**53", "uncanonical", _OWN)
     return data
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether the standard library writes this as RFC 8785 has it.
+
+    It sorts keys by code point, which is the same as long as they are ASCII; takes keys that are no text; and
+    writes whole and small floats otherwise (`1.0`, `1e-05`). The characters that it escapes are the same.
+    """
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is int:
+        return bool(-(2**53) < value < 2**53)
+    if kind is float:
+        return bool(abs(value) >= 1e-4 and value % 1 > 0)
+    if kind is dict:
+        for key, item in value.items():
+            if type(key) is not str or not key.isascii() or not _is_plain(item):
+                return False
+        return True
+    return kind is list and all(map(_is_plain, value))
 
 
 def _holds_large_float(value: Any) -> bool:

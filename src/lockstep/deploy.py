@@ -201,13 +201,20 @@ class Engine:
 
         if self._locks.taken():
             return  # somebody is at it; the engine will say who
-        state = json.loads(self.workspace.state_file.read_text())
-        latest = (state.get("checkpoint") or {}).get("latest") or {}
-        if latest.get("pending_operations"):
+        deployment = None if self._nothing_pending() else stack.export_stack()
+        if deployment is not None and (deployment.deployment or {}).get("pending_operations"):
             self.progress("clearing operations that an interrupted update left pending")
-            deployment = stack.export_stack()
             cleared = {**(deployment.deployment or {}), "pending_operations": []}
             stack.import_stack(automation.Deployment(deployment.version, cleared))
+
+    def _nothing_pending(self) -> bool:
+        """What the state file says. A state that others write to, too, is left alone: whether its update is
+        dead or goes on elsewhere cannot be told from here, and the engine itself warns."""
+        if self.workspace.in_cloud:
+            return True
+        state = json.loads(self.workspace.state_file.read_text())
+        latest = (state.get("checkpoint") or {}).get("latest") or {}
+        return not latest.get("pending_operations")
 
 
 @contextmanager

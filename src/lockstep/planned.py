@@ -53,7 +53,7 @@ def _lines(below: Mapping[str, Sequence[Resource]], parent: str, indent: str) ->
 
 @dataclass(frozen=True)
 class Difference:
-    """What one stack has otherwise. path: of the property; empty where only one of them has the resource: then
+    """What one stack has otherwise. path: of the property; empty where only one has the resource, and then
     ours and theirs say which."""
 
     type: str
@@ -102,8 +102,8 @@ def _line(group: Sequence[Difference], names: tuple[str, str]) -> str:
     what = short_type(first.type) + (f" x {len(group)}" if len(group) > 1 else "")
     if not first.path:
         return f"{what}: only in {names[0] if first.ours else names[1]}"
-    pairs = dict.fromkeys((_shown(each.ours), _shown(each.theirs)) for each in group)
-    ours, theirs = next(iter(pairs))
+    pairs = sorted({(_shown(each.ours), _shown(each.theirs)) for each in group})
+    ours, theirs = pairs[0]
     more = f", and {len(pairs) - 1} more such pairs" if len(pairs) > 1 else ""
     return f"{what} {first.path}: {ours} in {names[0]}, {theirs} in {names[1]}{more}"
 

@@ -27,25 +27,28 @@ class StackFile:
         try:
             return self.path.read_bytes()
         except FileNotFoundError:
-            raise UsageError(
-                f"there is no {self.path.name}",
-                code="config.no_stack_file",
-                remedy="run `./lockstep up`, which writes Pulumi.local.yaml from its example",
-            ) from None
+            raise self._missing() from None
+
+    def _missing(self) -> UsageError:
+        others = sorted(path.name.split(".")[1] for path in self.path.parent.glob("Pulumi.*.yaml"))
+        remedy = f"name a stack that has one: {', '.join(others)}" if others else "see the README"
+        if self.path.name == "Pulumi.local.yaml":
+            remedy = "run `./lockstep up`, which writes Pulumi.local.yaml from its example"
+        return UsageError(f"there is no {self.path.name}", code="config.no_stack_file", remedy=remedy)
 
     def settings(self, data: bytes | None = None) -> Settings:
         """The file's settings, or those of `data` in its place. Raises UsageError `config.*`."""
-        return load({**defaults(self.project_file), **self._values(data)})
+        return load({**defaults(self.project_file), **self.values(data)})
 
     def store(self) -> str:
         """The one key `store`, also of a file whose table is not good: mending it takes `release list`."""
-        return str(self._values().get(f"{NAMESPACE}store") or "")
+        return str(self.values().get(f"{NAMESPACE}store") or "")
 
     def target(self) -> str:
         """The one key `target`, also of a file that is not good otherwise; empty where it names none."""
-        return str(self._values().get(f"{NAMESPACE}target") or "")
+        return str(self.values().get(f"{NAMESPACE}target") or "")
 
-    def _values(self, data: bytes | None = None) -> dict[str, Any]:
+    def values(self, data: bytes | None = None) -> dict[str, Any]:
         import yaml
 
         text = self.read_bytes() if data is None else data

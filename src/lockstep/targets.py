@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lockstep.errors import UsageError
 from lockstep.ledger.stack import Stack
 from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths
 
-LOCAL = "local"
+if TYPE_CHECKING:
+    from infra.config import Settings
+
+LOCAL, AWS = "local", "aws"
 OFFLINE = "LOCKSTEP_OFFLINE"
 
 
-def stack_of(paths: Paths, name: str, *, target: str, home: str) -> Stack:
+def stack_of(paths: Paths, name: str, *, target: str, environment: str, home: str) -> Stack:
     """The stack of this name. home: the region of its audit bucket; one machine has no such thing.
 
     Raises UsageError `config.no_target`.
@@ -30,8 +34,17 @@ def stack_of(paths: Paths, name: str, *, target: str, home: str) -> Stack:
         return OfflineStack(paths, name, Path(offline))
     if target == LOCAL:
         return LocalStack(paths, name)
+    if target == AWS:
+        from lockstep.aws.stack import AwsStack
+
+        return AwsStack(paths, name, home, environment)
     raise UsageError(
         f"the target {target!r} is not part of this version",
         code="config.no_target",
-        remedy="use a stack with lockstep:target local",
+        remedy=f"set lockstep:target to {LOCAL} or {AWS}",
     )
+
+
+def declared_stack(paths: Paths, name: str, settings: Settings) -> Stack:
+    """The stack that a stack file declares."""
+    return stack_of(paths, name, target=settings.target, environment=settings.environment, home=settings.home)

@@ -22,20 +22,30 @@ from lockstep.paths import PROJECT, Paths
 from lockstep.stackfile import StackFile
 from lockstep.toolchain import Toolchain, ensure
 
-LOCAL = "local"
+LOCAL, AWS = "local", "aws"
+BACKEND = "PULUMI_BACKEND_URL"
+SHARED = ("s3://", "file://")
+"""Where the state of a stack in the cloud may lie: a bucket; a folder, for whoever tries things out."""
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """One checkout and one stack of it."""
+    """One checkout and one stack of it. offline: the stack is computed by stand-ins, and so is its state kept
+    here, wherever it says that it runs."""
 
     paths: Paths
     stack: str
+    offline: bool = False
 
     @property
     def file(self) -> StackFile:
         return StackFile(self.paths.root / f"Pulumi.{self.stack}.yaml", self.paths.root / "Pulumi.yaml")
+
+    @property
+    def in_cloud(self) -> bool:
+        """Whether the stack's file says that it runs on AWS."""
+        return self.file.path.exists() and self.file.target() == AWS
 
     @property
     def store_url(self) -> str:
@@ -57,7 +67,11 @@ class Workspace:
         return self.paths.state / "passphrase"
 
     def environment(self, toolchain: Toolchain) -> dict[str, str]:
-        """The variables under which plain `pulumi` works on this checkout."""
+        """The variables under which plain `pulumi` works on this checkout.
+
+        A stack in the cloud has its state where PULUMI_BACKEND_URL says, and its secrets' key in its file.
+        Raises UsageError `state.no_backend`.
+        """
         venv = Path(sys.prefix)
         path = [str(toolchain.bin_dir), str(venv / "bin")]
         kept = [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if part not in path]
@@ -65,9 +79,7 @@ class Workspace:
             "PATH": os.pathsep.join(path + kept),
             "VIRTUAL_ENV": str(venv),
             "PULUMI_HOME": str(self.paths.state / "pulumi"),
-            # Without the metadata sidecars: a kill while one is written leaves a state that cannot be read.
-            "PULUMI_BACKEND_URL": f"file://{self.paths.backend}?metadata=skip",
-            "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.passphrase),
+            **(self._shared_backend() if self.in_cloud and not self.offline else self._own_backend()),
             "PULUMI_STACK": self.stack,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
@@ -75,17 +87,41 @@ class Workspace:
             "LOCKSTEP_STATE": str(self.paths.state),
         }
 
+    def _own_backend(self) -> dict[str, str]:
+        return {
+            # Without the metadata sidecars: a kill while one is written leaves a state that cannot be read.
+            "PULUMI_BACKEND_URL": f"file://{self.paths.backend}?metadata=skip",
+            "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.passphrase),
+        }
+
+    def _shared_backend(self) -> dict[str, str]:
+        url = os.environ.get(BACKEND, "")
+        if not url.startswith(SHARED):
+            raise UsageError(
+                f"{BACKEND} is {url or 'not set'}, and the state of {self.stack} is not this checkout's own",
+                code="state.no_backend",
+                remedy=f"export {BACKEND}=s3://<the state bucket>; docs/aws.md says how it is made, once",
+            )
+        return {BACKEND: url}
+
 
 def prepare(workspace: Workspace, progress: Progress) -> Toolchain:
-    """Make everything that the stack `local` needs before the engine runs. Idempotent; locked."""
+    """Make everything that a stack needs before the engine runs. Idempotent; locked.
+
+    On this machine that is keys, releases and a stack file. In the cloud it is programs alone, and every
+    problem of the stack is said before anything is asked of the account.
+    """
     from lockstep.evidence.local_keys import ensure_local_keys, trusts_own_keys
 
     if workspace.stack != LOCAL:
-        raise UsageError(
-            f"the stack {workspace.stack!r} runs on AWS, which this version does not do yet",
-            code="stack.no_target",
-            remedy="use the stack local, which runs everything on this machine",
-        )
+        workspace.file.read_bytes()  # one that is not there is named before anything is made
+        if not workspace.in_cloud:
+            raise UsageError(
+                f"the stack {workspace.stack!r} is to run on this machine, where only the stack local does",
+                code="stack.no_target",
+                remedy="use the stack local, or set lockstep:target to aws",
+            )
+        return _prepare_cloud(workspace, progress)
     paths = workspace.paths
     paths.state.mkdir(parents=True, exist_ok=True)
     toolchain = ensure(progress)
@@ -103,6 +139,22 @@ def prepare(workspace: Workspace, progress: Progress) -> Toolchain:
             write_atomic(workspace.file.path, text.encode())
     workspace.file.settings()  # a bad stack file is said before the engine starts
     return toolchain
+
+
+def _prepare_cloud(workspace: Workspace, progress: Progress) -> Toolchain:
+    """Raises UsageError `stack.unready` with every problem that `check` knows."""
+    from lockstep.checks import problems
+
+    found = problems(workspace)
+    if found:
+        lines = "\n".join(f"  {each.message} [{each.code}]" for each in found)
+        raise UsageError(
+            f"{workspace.stack} is not ready:\n{lines}",
+            code="stack.unready",
+            remedy=f"./lockstep check {workspace.stack} says what to do about each",
+        )
+    workspace.paths.state.mkdir(parents=True, exist_ok=True)
+    return ensure(progress)
 
 
 def build_digits(paths: Paths, progress: Progress) -> str:

@@ -406,6 +406,23 @@ def test_sigterm_ends_it_at_once_and_leaves_no_trace(bundle: serving.Bundle, tmp
     assert sorted(path for path in bundle.folder.rglob("*")) == before
 
 
+def test_what_a_killed_service_left_goes_when_the_next_one_starts(
+    bundle: serving.Bundle, tmp_path: Path
+) -> None:
+    """BentoML makes a temporary folder for each service, and whoever is killed takes nothing along."""
+    temporary = tmp_path / "home" / "temporary"
+    left = []
+    for _ in range(2):
+        server = serving.start(bundle, tmp_path)
+        serving.wait_ready(server)
+        left.append({*temporary.iterdir()})
+        server.process.kill()
+        server.process.wait(10)
+    first, second = left
+    assert first and second and not first & second
+    assert {*temporary.iterdir()} == second
+
+
 def test_a_request_under_way_is_finished(tmp_path: Path) -> None:
     slow = (
         (serving.MODEL / "preprocess.py")

@@ -128,7 +128,26 @@ def clean_runs(checkout: Checkout, count: int) -> None:
         assert_clean(checkout)
         assert checkout.json("preview")["touched"] == []
         said = checkout.pulumi("refresh", "--yes", "--expect-no-changes", "--non-interactive").stdout
-        assert "unchanged" in said
+        assert "unchanged" in said and "warning" not in said
+
+
+def test_a_refresh_says_what_drifted(scene: Scene) -> None:
+    """The engine names the resource; what is wrong with it is ours to say."""
+    edits.edit_route_in_place(scene)
+    edits.edit("conf.d", "entry.conf", old=b"--concurrency", new=b"--concurrence", inside=".")(scene)
+    said = scene.checkout.pulumi("refresh", "--yes", "--non-interactive", "--color", "never").stdout
+    for words in (
+        "Gateway (gateway-local-a):",
+        "warning: drift: gateway-local-a: rds.json was edited; of the file alone: the weights in force of "
+        "digits in local-a are not touched by it",
+        "EntryPoint (entry):",
+        "warning: drift: entry: its file in conf.d was edited; the running process was not started from it",
+        "~ 2 updated",
+    ):
+        assert words in said, said
+    scene.checkout.run("up")
+    assert_clean(scene.checkout)
+    clean_runs(scene.checkout, 1)
 
 
 @pytest.mark.soak

@@ -139,6 +139,14 @@ def test_a_value_that_aws_refuses_is_refused(aws: Any, token: str, inputs: Any, 
     assert said in reasons
 
 
+def test_an_endpoint_may_reach_a_service_of_the_region_that_it_names(aws: Any) -> None:
+    endpoint = {"vpcId": "v", "serviceName": "com.amazonaws.us-east-1.s3"}
+    assert aws.reasons("ec2/vpcEndpoint:VpcEndpoint", {**endpoint, "serviceRegion": "us-east-1"}) == ""
+    assert "us-west-2" in aws.reasons(
+        "ec2/vpcEndpoint:VpcEndpoint", {**endpoint, "serviceRegion": "us-west-2"}
+    )
+
+
 def test_a_key_of_each_kind_has_its_use(aws: Any) -> None:
     signing = {"customerMasterKeySpec": "ECC_NIST_P256", "keyUsage": "SIGN_VERIFY"}
     assert aws.reasons("kms/key:Key", signing) == ""

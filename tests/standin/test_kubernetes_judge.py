@@ -15,7 +15,7 @@ from lockstep.standin.kubernetes.cluster import Cluster
 from lockstep.standin.kubernetes.plugin import KubernetesStandIn
 from lockstep.standin.provider import Call, State
 from lockstep.standin.wire import UNKNOWN, Values
-from tests.support.clusters import clusters
+from tests.support.clusters import clusters, tell
 
 SECURE = {
     "allowPrivilegeEscalation": False,
@@ -46,7 +46,7 @@ def provider(cluster: Cluster, tmp_path: Path) -> KubernetesStandIn:
 
 
 def configured(cluster: Cluster, folder: Path, **config: str) -> KubernetesStandIn:
-    access.write(folder, {"eu-central-1": cluster.access})
+    tell(folder, {"eu-central-1": cluster})
     made = KubernetesStandIn(folder, None, "4")
     made.configure({"clusterIdentifier": "arn:aws:eks:eu-central-1:1:cluster/a", **config})
     return made
@@ -346,6 +346,34 @@ def test_a_node_class_is_there_as_long_as_a_pool_names_it(provider: KubernetesSt
         provider.delete(call(nodes), classed, class_state)
     provider.delete(call(pool), pooled, pool_state)
     provider.delete(call(nodes), classed, class_state)
+
+
+def test_a_load_balancer_has_a_name_where_the_provider_waits_for_it(
+    provider: KubernetesStandIn, namespace: str
+) -> None:
+    balanced = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "entry", "namespace": namespace},
+        "spec": {"type": "LoadBalancer", "ports": [{"port": 443}], "selector": {"app": "entry"}},
+    }
+    _, previewed = provider.create(call(balanced, preview=True), balanced)
+    assert "status" not in previewed, "nobody knows it before it is there"
+    _, state = made(provider, balanced)
+    host = state.outputs["status"]["loadBalancer"]["ingress"][0]["hostname"]
+    assert host.endswith(".elb.eu-central-1.amazonaws.com")
+
+    gateway = {
+        "apiVersion": ROUTE,
+        "kind": "Gateway",
+        "metadata": {"name": "entry", "namespace": namespace, "annotations": {"pulumi.com/waitFor": "x"}},
+        "spec": {
+            "gatewayClassName": "eg",
+            "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}],
+        },
+    }
+    _, state = made(provider, gateway)
+    assert state.outputs["status"]["addresses"][0]["value"].endswith(".amazonaws.com")
 
 
 def test_a_server_that_is_gone(tmp_path: Path, cluster: Cluster) -> None:

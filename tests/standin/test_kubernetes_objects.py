@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lockstep.errors import UsageError
-from lockstep.standin.kubernetes import access, objects, pods, settings
+from lockstep.standin.kubernetes import access, objects, pods, release, settings
 from lockstep.standin.kubernetes.api import Access
 from lockstep.standin.kubernetes.plugin import KubernetesStandIn
 from lockstep.standin.provider import Call, State
@@ -206,3 +207,37 @@ def test_a_release_is_typed(tmp_path: Path) -> None:
     call = Call("urn:pulumi:staging::lockstep::x::eg", "kubernetes:helm.sh/v3:Release", "eg")
     wrong = KubernetesStandIn(tmp_path, None, "4").check(call, {}, {"skipCrd": True}).failures
     assert {failure.path for failure in wrong} == {"skipCrd", "chart"}
+
+
+def test_no_module_shadows_pythons_own() -> None:
+    """The engine starts a plugin with its folder first on the path, so `types.py` ends it at once."""
+    folder = Path(access.__file__).parent
+    assert not {path.stem for path in folder.iterdir()} & sys.stdlib_module_names
+
+
+@pytest.mark.parametrize(
+    ("inputs", "brought"),
+    [
+        ({"chart": "oci://docker.io/envoyproxy/gateway-helm"}, ["gateway-api-crds", "envoy-gateway-crds"]),
+        ({"chart": "gateway-helm", "skipCrds": True}, []),
+        ({"chart": "gateway-helm", "values": {"crds": {"enabled": False}}}, []),
+        ({"chart": "gateway-crds-helm", "skipCrds": True}, []),
+        (
+            {"chart": "gateway-crds-helm", "values": {"crds": {"gatewayAPI": {"enabled": True}}}},
+            ["gateway-api-crds"],
+        ),
+        ({"chart": "keda", "skipCrds": True}, ["keda-crds"]),
+        ({"chart": "keda", "values": {"crds": {"install": False}}}, []),
+        ({"chart": "karpenter", "skipCrds": True}, []),
+        ({"chart": "something-else"}, []),
+    ],
+)
+def test_the_definitions_that_a_chart_brings(inputs: dict[str, Any], brought: list[str]) -> None:
+    assert release.brings(inputs) == brought
+
+
+def test_definitions_that_nobody_gave(tmp_path: Path) -> None:
+    access.write(tmp_path, {}, {"keda-crds": tmp_path})
+    assert access.definitions(tmp_path, ["keda-crds"]) == [tmp_path]
+    with pytest.raises(UsageError, match="karpenter-crds"):
+        access.definitions(tmp_path, ["karpenter-crds"])

@@ -27,5 +27,6 @@ def clusters(
 
 
 def tell(folder: Path, started: dict[str, Cluster]) -> None:
-    """Say to a stand-in with this state folder which clusters run."""
-    access.write(folder, {name: each.access for name, each in started.items()})
+    """Say to a stand-in with this state folder which clusters run, and where charts find definitions."""
+    made = judges.ensure(DEFINITIONS, lambda line: click.echo(line, err=True))
+    access.write(folder, {name: each.access for name, each in started.items()}, made)

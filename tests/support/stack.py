@@ -69,8 +69,16 @@ class FakeStack:
         return LocalStack(self.paths, self.name)
 
     @property
+    def patience_s(self) -> float:
+        return self._here.patience_s
+
+    @property
     def history(self) -> Path:
         return self._here.history
+
+    @property
+    def answers(self) -> bool:
+        return bool(self.running)
 
     def open_log(self, **said: Any) -> OpenLog | None:
         return self._here.open_log(**said)

@@ -43,6 +43,7 @@ class Server:
     port: int
     access: str
     secret: str
+    region: str = REGION
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -58,26 +59,32 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def bucket(self, name: str = BUCKET) -> S3Bucket:
-        return S3Bucket(self.endpoint, name, self.access, self.secret, REGION)
+        return S3Bucket(self.endpoint, name, self.access, self.secret, self.region)
 
     def folder(self, name: str = BUCKET) -> VersityFolder:
         return VersityFolder(self.data, self.versions, name)
 
-    def start(self) -> None:
+    def start(self, *, bucket: str | None = BUCKET) -> None:
+        """Start it and wait until it answers; with a bucket of this name, unless it is None."""
         for folder in (self.data, self.versions):
             folder.mkdir(parents=True, exist_ok=True)
-        command = server_command(binary(), self.data, self.versions, self.port, self.access, self.secret)
+        command = server_command(
+            binary(), self.data, self.versions, self.port, self.access, self.secret, self.region
+        )
         with (self.root / "versitygw.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command.argv, env={"PATH": os.defpath, **command.env}, stdout=log, stderr=log
             )
-        self._await()
+        self._await(bucket)
 
-    def _await(self) -> None:
+    def _await(self, bucket: str | None) -> None:
         deadline = time.monotonic() + START_S
         while True:
             try:
-                self.bucket().create()
+                if bucket is None:
+                    self.bucket("none").exists()
+                else:
+                    self.bucket(bucket).create()
                 return
             except Unavailable:
                 if time.monotonic() > deadline or self.process is None or self.process.poll() is not None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import socket
+import threading
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
 
+import botocore.auth
 import pytest
-from botocore.auth import S3SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
 from lockstep.audit import s3xml
 from lockstep.audit.s3 import S3Bucket, _seconds
-from lockstep.audit.sigv4 import Credentials, encode_path, encode_query, signed_headers
+from lockstep.audit.sigv4 import Credentials, encode_path, encode_query, presigned_url, signed_headers
 from lockstep.errors import Unavailable
 
 NOW = datetime(2026, 11, 21, 2, 51, 23, tzinfo=UTC)
@@ -48,6 +53,42 @@ def test_a_signature_is_that_of_botocore(
     text = auth.canonical_request(request)
     auth._inject_signature_to_request(request, auth.signature(auth.string_to_sign(request, text), request))
     assert request.headers["Authorization"] == ours["authorization"]
+
+
+@pytest.mark.parametrize(
+    ("service", "path", "body"),
+    [("kms", "/", b'{"KeyId":"k"}'), ("eks", "/clusters/lockstep-staging-a", b"")],
+)
+def test_a_session_signs_its_token_and_a_service_its_name(service: str, path: str, body: bytes) -> None:
+    who = Credentials("AK", "SK", "eu-west-1", "TOKEN")
+    ours = signed_headers("POST", HOST, path, {}, {"x-amz-target": "T.Sign"}, body, who, NOW, service=service)
+    request = AWSRequest("POST", f"https://{HOST}{path}", headers={"x-amz-target": "T.Sign"}, data=body)
+    request.context["timestamp"] = ours["x-amz-date"]
+    for name in ("X-Amz-Date", "X-Amz-Content-SHA256"):
+        request.headers[name] = ours[name.lower()]
+    request.headers["X-Amz-Security-Token"] = "TOKEN"
+    auth = SigV4Auth(BotoCredentials("AK", "SK", "TOKEN"), service, "eu-west-1")
+    text = auth.canonical_request(request)
+    auth._inject_signature_to_request(request, auth.signature(auth.string_to_sign(request, text), request))
+    assert request.headers["Authorization"] == ours["authorization"]
+    assert "x-amz-security-token" in ours["authorization"]
+    assert ours["x-amz-security-token"] == "TOKEN"
+
+
+@pytest.mark.parametrize("token", ["", "TO/KEN=="])
+def test_a_url_for_somebody_else_is_signed_as_botocore_signs_it(
+    monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    who = Credentials("AK", "SK", "eu-west-1", token)
+    host, query = "sts.eu-west-1.amazonaws.com", {"Action": "GetCallerIdentity", "Version": "2011-06-15"}
+    named = {"x-k8s-aws-id": "lockstep-staging-a"}
+    ours = presigned_url(host, query, named, who, NOW, service="sts", lasts_s=60)
+    request = AWSRequest("GET", f"https://{host}/?{encode_query(query)}", headers=dict(named))
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: NOW.replace(tzinfo=None))
+    SigV4QueryAuth(BotoCredentials("AK", "SK", token or None), "sts", "eu-west-1", expires=60).add_auth(
+        request
+    )
+    assert parse_qs(urlsplit(ours).query) == parse_qs(urlsplit(request.url).query)
 
 
 @pytest.mark.parametrize(
@@ -110,4 +151,62 @@ def test_a_lock_is_never_shorter_than_asked_for() -> None:
 
 
 def test_the_secret_is_not_in_a_repr() -> None:
-    assert "SK" not in repr(Credentials("AK", "SK", "r"))
+    assert "SK" not in repr(Credentials("AK", "SK", "r", "SK"))
+
+
+class _Says(BaseHTTPRequestHandler):
+    answer: ClassVar[tuple[int, dict[str, str]]] = (200, {})
+
+    def do_HEAD(self) -> None:
+        status, headers = self.answer
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "code"),
+    [
+        (301, {"x-amz-bucket-region": "eu-west-1"}, "audit.other_region"),
+        (403, {}, "audit.bucket_refused"),
+        (500, {}, "audit.bucket_refused"),
+    ],
+)
+def test_only_a_404_says_that_there_is_no_bucket(
+    monkeypatch: pytest.MonkeyPatch, status: int, headers: dict[str, str], code: str
+) -> None:
+    server = HTTPServer(("127.0.0.1", 0), _Says)
+    running = threading.Thread(target=server.serve_forever, daemon=True)
+    running.start()
+    try:
+        bucket = S3Bucket(f"http://127.0.0.1:{server.server_address[1]}", "lockstep-audit", "a", "s")
+        monkeypatch.setattr(_Says, "answer", (404, {}))
+        assert not bucket.exists()
+        monkeypatch.setattr(_Says, "answer", (status, headers))
+        with pytest.raises(Unavailable) as caught:
+            bucket.exists()
+        assert caught.value.code == code
+    finally:
+        server.shutdown()
+        server.server_close()
+        running.join()
+    with pytest.raises(Unavailable) as silent:
+        bucket.exists()
+    assert silent.value.code == "audit.bucket_unreachable"
+
+
+def test_credentials_are_asked_for_before_each_request() -> None:
+    asked: list[int] = []
+
+    def now() -> Credentials:
+        asked.append(1)
+        return Credentials("a", "s", "r")
+
+    bucket = S3Bucket("http://127.0.0.1:9", "lockstep-audit", credentials=now)
+    for _ in range(2):
+        assert not bucket.answers()
+    assert len(asked) == 2

@@ -153,3 +153,13 @@ def test_a_store_that_can_be_opened(url: str) -> None:
 def test_a_store_that_cannot_is_a_problem_of_its_key(url: str) -> None:
     said = problems({**good(), "lockstep:store": url})
     assert "lockstep:store: " in said and "hunter2" not in said
+
+
+def test_the_releases_of_a_cloud_stack_are_in_its_registry_unless_the_file_says_otherwise() -> None:
+    values = {
+        **defaults(ROOT / "Pulumi.yaml"),
+        **yaml.safe_load((ROOT / "Pulumi.prod.yaml").read_text())["config"],
+    }
+    assert load(values).release_store == "s3://lockstep-releases-prod?region=eu-central-1"
+    assert load(values).entrypoint == "https://vision.example.com"
+    assert load({**values, "lockstep:store": "s3://team/here"}).release_store == "s3://team/here"

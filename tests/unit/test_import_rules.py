@@ -152,9 +152,13 @@ def test_only_the_gate_talks_to_opa() -> None:
     assert offenders(paths, "opa_client") == []
 
 
-def test_only_the_release_store_s_client_knows_botocore() -> None:
+def test_only_the_release_store_s_client_and_the_search_for_credentials_know_botocore() -> None:
     users = {line.partition(":")[0] for line in offenders([*SOURCE.rglob("*.py")], "boto3", "botocore")}
-    assert users == {"src/lockstep/boto.py", "src/lockstep/boto_errors.py"}
+    assert users == {
+        "src/lockstep/boto.py",
+        "src/lockstep/boto_errors.py",
+        "src/lockstep/aws/credentials.py",
+    }
 
 
 def test_nothing_is_unpickled() -> None:

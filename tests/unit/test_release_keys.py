@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
@@ -167,6 +167,7 @@ def test_our_pem_is_cryptographys_pem() -> None:
     assert pem.public_der(key.public_key()) == key.public_key().public_bytes(serialization.Encoding.DER, form)
     assert pem.read_private(pem.private_pem(key)).private_bytes_raw() == key.private_bytes_raw()
     again = pem.read_public(pem.public_pem(key.public_key()))
+    assert isinstance(again, Ed25519PublicKey)
     assert again.public_bytes_raw() == key.public_key().public_bytes_raw()
 
 

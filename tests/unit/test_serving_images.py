@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from lockstep.serving.images import decode
 from lockstep.serving.limits import Limits
@@ -68,6 +69,18 @@ def test_a_photo_is_turned_as_its_exif_says() -> None:
     turned = decode(encoded(photo, "JPEG", exif=exif.tobytes(), quality=95)).convert("L")
     assert turned.size == (20, 40)
     assert turned.getpixel((10, 2)) < 60 and turned.getpixel((10, 37)) > 200
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_what_xmp_says_turns_nothing(format: str) -> None:
+    """Browsers follow EXIF alone. Pillow would follow XMP where there is no EXIF."""
+    xmp = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><r tiff:Orientation="6"/></x:xmpmeta>'
+    text = PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", xmp)
+    options: dict[str, Any] = {"pnginfo": text} if format == "PNG" else {"xmp": xmp.encode()}
+    data = encoded(Image.new("RGB", (40, 20), "white"), format, **options)
+    assert Image.open(io.BytesIO(data)).getexif()[0x0112] == 6
+    assert decode(data).size == (40, 20)
 
 
 def test_broken_exif_turns_nothing_and_is_not_passed_on() -> None:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import shutil
+import signal
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -14,11 +15,13 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lockstep.errors import IntegrityError, Unavailable
 from lockstep.toolchain import bin_folder, envoy, golang, known, receipt
 from lockstep.toolchain.versions import Download, GoRecipe, Program, Versions
+from tests.support.children import awaited
 
 RELEASED = b"#!/bin/sh\necho released 1.2.3\n"
 MAIN = 'package main\n\nvar Version = "unset"\n\nfunc main() { println("built", Version) }\n'
@@ -294,6 +297,36 @@ def test_a_build_killed_between_programs_goes_on_with_the_next(
     assert (made / "late").read_bytes()[:4] == b"\x7fELF"
     assert not any("tiny 1.2.3" in line for line in said), said
     assert server.requests == 1
+
+
+def test_a_kill_inside_a_running_build_leaves_no_program_and_no_build(
+    pinned: Versions, tmp_path: Path
+) -> None:
+    """The Go build ends with its parent; what it was writing is never found, and goes with the next run."""
+    built, root = with_download(pinned, sha256=None), tmp_path / "cache"
+    pid = os.fork()
+    if pid == 0:
+        with contextlib.suppress(BaseException):
+            os.environ["GOCACHE"] = str(tmp_path / "empty")  # so that it takes seconds
+            bin_folder.ensure(built, root, lambda line: None)
+        os._exit(0)
+    parent = psutil.Process(pid)
+
+    def builds() -> list[psutil.Process]:
+        return [each for each in parent.children() if each.cmdline()[1:2] == ["build"]]
+
+    assert awaited(lambda: bool(builds()))
+    running = builds()
+    os.kill(pid, signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -9
+    assert psutil.wait_procs(running, timeout=20)[1] == []
+    assert bin_folder.find(built, root) is None
+    assert not (root / "programs" / built.programs[0].key).exists()
+    assert list((root / "programs").glob(".tiny-*/new"))
+    assert not list((root / "programs").glob(".tiny-*/new/tiny"))
+    made = bin_folder.ensure(built, root, lambda line: None)
+    assert (made / "tiny").read_bytes()[:4] == b"\x7fELF"
+    assert [path for path in root.rglob(".*") if path.is_dir()] == []
 
 
 def test_what_a_killed_one_left_is_no_hindrance(pinned: Versions, tmp_path: Path) -> None:

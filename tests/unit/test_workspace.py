@@ -58,11 +58,48 @@ def test_a_bad_stack_file_is_said_before_the_engine_starts(workspace: Workspace)
         prepare(workspace, lambda _: None)
 
 
-def test_a_stack_that_does_not_run_here_is_refused(workspace: Workspace) -> None:
+def test_a_stack_without_a_file_is_refused_before_anything_is_made(workspace: Workspace) -> None:
+    (workspace.paths.root / "Pulumi.staging.yaml").write_text("config: {}")
     with pytest.raises(UsageError) as caught:
         prepare(Workspace(workspace.paths, "prod"), lambda _: None)
-    assert caught.value.code == "stack.no_target"
+    assert caught.value.code == "config.no_stack_file"
+    assert "staging" in caught.value.remedy
     assert not workspace.paths.keys.exists()
+
+
+def test_only_the_stack_local_runs_on_this_machine(workspace: Workspace) -> None:
+    (workspace.paths.root / "Pulumi.dev.yaml").write_text("config:\n  lockstep:target: local\n")
+    with pytest.raises(UsageError) as caught:
+        prepare(Workspace(workspace.paths, "dev"), lambda _: None)
+    assert caught.value.code == "stack.no_target"
+
+
+def cloud(workspace: Workspace) -> Workspace:
+    (workspace.paths.root / "Pulumi.prod.yaml").write_text("config:\n  lockstep:target: aws\n")
+    return Workspace(workspace.paths, "prod")
+
+
+def test_a_cloud_stack_says_all_that_is_wrong_before_anything_is_asked(workspace: Workspace) -> None:
+    with pytest.raises(UsageError) as caught:
+        prepare(cloud(workspace), lambda _: None)
+    assert caught.value.code == "stack.unready"
+    assert "lockstep:environment: missing" in caught.value.message
+    assert "plugin aws" in caught.value.message
+    assert not workspace.paths.keys.exists()
+
+
+def test_the_state_of_a_cloud_stack_is_where_its_people_say(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
+    with pytest.raises(UsageError) as caught:
+        cloud(workspace).environment(TOOLS)
+    assert caught.value.code == "state.no_backend"
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://lockstep-state")
+    given = cloud(workspace).environment(TOOLS)
+    assert given["PULUMI_BACKEND_URL"] == "s3://lockstep-state"
+    assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in given
+    assert workspace.environment(TOOLS)["PULUMI_BACKEND_URL"].startswith("file://")
 
 
 def test_plain_pulumi_gets_everything_that_it_needs(

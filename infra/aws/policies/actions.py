@@ -60,7 +60,6 @@ BUCKET_LOOKS = (
     "s3:GetLifecycleConfiguration",
     "s3:GetReplicationConfiguration",
     "s3:ListBucket",
-    "s3:ListBucketVersions",
     "s3:ListTagsForResource",
 )
 BUILDS = (

@@ -125,7 +125,7 @@ def copy(names: Names) -> list[Statement]:
         *_sealed(names, names.copy),
         deny("OnlyReplicas", ["s3:PutObject", "s3:PutObjectRetention"], anything, to=EVERYBODY),
         deny("OnlyByReplication", replicates, anything, to=EVERYBODY, when={"ArnNotEquals": role}),
-        allow("Replicate", replicates, anything, to=stack, when={"ArnEquals": role}),
+        allow("Replicate", replicates, anything, to=stack),
         allow("Read", READS, anything, to=stack),
         allow("List", LISTS, [names.account.bucket(names.copy)], to=stack),
     ]

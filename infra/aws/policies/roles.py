@@ -7,7 +7,6 @@ records' buckets and keys, another role of CI or the boundary: the person does w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from infra.aws.policies import keys
 from infra.aws.policies.actions import (
@@ -32,7 +31,8 @@ Keys = Mapping[str, str]
 
 def preview(names: Names, arns: Keys) -> list[Statement]:
     """Everything a preview reads: what is there, the state, the log and the releases. It writes nothing."""
-    return [*_look(names), *_read_log(names, arns), *_read_releases(names), *_read_state(names)]
+    reads = [*_look(names), *_read_log(names, arns), *_read_releases(names), *_read_state(names)]
+    return [*reads, *_see_to_copy(names)]
 
 
 def rollback(names: Names, arns: Keys) -> list[Statement]:
@@ -121,21 +121,20 @@ def _append(names: Names, arns: Keys) -> list[Statement]:
         "NumericLessThanEquals": {DAYS: str(longest(names.retention_days))},
     }
     new = {**locked, "Null": {IF_NONE_MATCH: "false"}}
-    sign = [
-        allow(
-            f"Sign{noun.capitalize()}",
-            ["kms:Sign"],
-            [arns[noun]],
-            when={"StringEquals": {"kms:SigningAlgorithm": by}},
-        )
-        for noun, by in keys.ALGORITHMS.items()
-    ]
     return [
         allow("Append", ["s3:PutObject"], log, when=new),
         allow("Lock", ["s3:PutObjectRetention"], log, when=locked),
         allow("EncryptLog", ["kms:GenerateDataKey"], [arns[keys.DATA]], when=_through_s3(names.account.home)),
-        *sign,
+        # In which algorithm, each key says itself.
+        allow("Sign", ["kms:Sign"], [arns[noun] for noun in keys.ALGORITHMS]),
     ]
+
+
+def _see_to_copy(names: Names) -> list[Statement]:
+    """A copy in another account is seen through a role there."""
+    if names.copy_account == names.account:
+        return []
+    return [allow("SeeToCopy", ["sts:AssumeRole"], [names.copy_account.copying])]
 
 
 def _read_releases(names: Names) -> list[Statement]:
@@ -184,11 +183,11 @@ def _build(names: Names) -> list[Statement]:
     own = [account.iam(f"{kind}/{names.prefix}-*") for kind in ("role", "policy", "instance-profile")]
     cluster_keys = [account.keys(region) for region in names.regions]
     here = {"StringEquals": {"aws:RequestedRegion": regions}}
-    grants: dict[str, dict[str, Any]] = {**here, "Bool": {"kms:GrantIsForAWSResource": "true"}}
+    for_aws = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
     return [
         allow("Build", BUILDS, when=here),
         allow("BuildKeys", KEY_BUILDS, when=here),
-        allow("LendKeys", ["kms:CreateGrant"], cluster_keys, when=grants),
+        allow("LendKeys", ["kms:CreateGrant"], cluster_keys, when=for_aws),
         allow("BuildRoles", ROLE_BUILDS, own),
         allow(
             "PassRoles",

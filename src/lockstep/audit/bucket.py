@@ -129,10 +129,13 @@ def too_large(key: str, size: int) -> IntegrityError:
 
 
 def unreachable(where: str, why: str) -> Unavailable:
+    remedy = "run `./lockstep status`, then `./lockstep up` to start what is not running"
+    if where.startswith("https://"):
+        remedy = "see whether this machine reaches that address, then run the command again"
     return Unavailable(
         f"the audit bucket at {where} does not answer: {why}",
         code="audit.bucket_unreachable",
-        remedy="run `./lockstep status`, then `./lockstep up` to start what is not running",
+        remedy=remedy,
     )
 
 

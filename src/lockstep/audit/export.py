@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lockstep.audit.bucket import (
     MAX_OBJECT_BYTES,
@@ -35,9 +35,6 @@ from lockstep.audit.layout import HEAD_PREFIX, RECORD_PREFIX, TILE_PREFIX
 from lockstep.audit.note import Head, NoteKey
 from lockstep.canonical import canonical, parse
 from lockstep.errors import IntegrityError, UsageError
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 LIST = "versions.json"
 _VERSION = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,1023}")
@@ -258,11 +255,3 @@ class ExportFolder:
 
     def delete(self, key: str, version_id: str) -> None:
         raise read_only(self.where)
-
-
-def public_pem(key: Ed25519PublicKey) -> str:
-    """A public key as PEM SubjectPublicKeyInfo."""
-    from cryptography.hazmat.primitives import serialization
-
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return key.public_bytes(serialization.Encoding.PEM, form).decode("ascii")

@@ -34,6 +34,7 @@ def keep_head(stack: StackPaths, head: Head) -> None:
     before = _from_file(stack, head.origin)
     given_up = before is not None and str(before) in _lines(_lost(stack))
     if before is None or given_up or before.size < head.size:
+        stack.root.mkdir(parents=True, exist_ok=True)  # a stack elsewhere has no other file here
         write_atomic(_file(stack), f"{head}\n".encode())
 
 

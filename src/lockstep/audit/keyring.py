@@ -13,9 +13,11 @@ from urllib.parse import quote, unquote
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from lockstep.audit.note import NoteKey
+from lockstep.audit.note import ECDSA, NoteKey
 from lockstep.errors import UsageError
 from lockstep.evidence.keys import Person, Trust
+from lockstep.evidence.p256 import P256PublicKey
+from lockstep.evidence.pem import PublicKey
 from lockstep.evidence.signer import keyid_of
 
 DEPLOYERS = "deployers.vkey"
@@ -35,7 +37,7 @@ class Keyring:
     def trust(self) -> Trust:
         people: dict[str, Person] = {}
         for key in self.deployers:
-            public = Ed25519PublicKey.from_public_bytes(key.public)
+            public = _public(key)
             name = unquote(key.name)
             known = people[name].keys if name in people else {}
             people[name] = Person(name, frozenset({"deployer"}), {**known, keyid_of(public): public})
@@ -49,6 +51,8 @@ def read_keyring(texts: Sequence[str]) -> Keyring:
     """
     keys = [key for text in texts for key in _read(text)]
     log_keys = tuple(key for key in keys if "/" in key.name)
+    if any(key.algorithm == ECDSA for key in log_keys):
+        raise _bad("a log's key is Ed25519, and one of these is not")
     origins = sorted({key.name for key in log_keys})
     if len(origins) != 1:
         said = f"of {len(origins)} logs" if origins else "of people only"
@@ -59,11 +63,26 @@ def read_keyring(texts: Sequence[str]) -> Keyring:
 def deployer_keys(trust: Trust) -> list[NoteKey]:
     """The keys of everybody who may sign records, as verifier keys."""
     return [
-        NoteKey(quote(person.name, safe=""), key.public_bytes_raw())
+        _verifier(quote(person.name, safe=""), key)
         for person in trust.people.values()
         if "deployer" in person.roles
         for key in person.keys.values()
     ]
+
+
+def _verifier(name: str, key: PublicKey) -> NoteKey:
+    if isinstance(key, P256PublicKey):
+        return NoteKey(name, key.der, ECDSA)
+    return NoteKey(name, key.public_bytes_raw())
+
+
+def _public(key: NoteKey) -> PublicKey:
+    try:
+        if key.algorithm == ECDSA:
+            return P256PublicKey.of_der(key.public)
+        return Ed25519PublicKey.from_public_bytes(key.public)
+    except ValueError:
+        raise _bad(f"the key of {key.name} is no P-256 public key") from None
 
 
 def carried_keys(export: Path) -> tuple[NoteKey, ...]:

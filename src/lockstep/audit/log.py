@@ -23,7 +23,8 @@ from lockstep.audit.reader import Deleted, NotCounted, Reader, garbage
 from lockstep.audit.record import PAYLOAD_TYPE, Record, complete, open_record, seal
 from lockstep.canonical import canonical, parse
 from lockstep.errors import IntegrityError, UsageError
-from lockstep.evidence.keys import Signer, Trust
+from lockstep.evidence.keys import Trust
+from lockstep.evidence.signer import HeadSigner, Sealer
 
 LISTED = 256
 """For so many appends one listing says that no delete marker lies at the next place. A listing costs what
@@ -48,8 +49,8 @@ class Log(Reader):
         self,
         bucket: Bucket,
         origin: str,
-        signer_record: Signer | None,
-        signer_log: Signer | None,
+        signer_record: Sealer | None,
+        signer_log: HeadSigner | None,
         trust: Trust,
         log_keys: Sequence[NoteKey] | NoteKey,
         *,
@@ -147,7 +148,7 @@ class Log(Reader):
         left = self._left(head)
         return left[0] if left else None
 
-    def _signers(self) -> tuple[Signer, Signer]:
+    def _signers(self) -> tuple[Sealer, HeadSigner]:
         if self._signer_record is None or self._signer_log is None:
             raise UsageError(
                 "this log was opened to read",
@@ -157,7 +158,7 @@ class Log(Reader):
         return self._signer_record, self._signer_log
 
     def _seal_all(
-        self, drafts: Sequence[Mapping[str, Any]], first: int, now: datetime, signer: Signer
+        self, drafts: Sequence[Mapping[str, Any]], first: int, now: datetime, signer: Sealer
     ) -> list[Record]:
         """The signed records. The first is read back as any reader would, so that nothing is written that
         nobody believes; the others are signed alike."""

@@ -21,6 +21,7 @@ from lockstep.audit.merkle import EMPTY_ROOT, HASH_BYTES
 from lockstep.errors import IntegrityError
 
 ED25519 = b"\x01"
+ECDSA = b"\x02"
 MAX_HEAD_BYTES = 4096
 _SIZE = re.compile(r"0|[1-9][0-9]{0,9}")
 _PLAIN = re.compile(r"(0|[1-9][0-9]{0,9}):([0-9a-f]{64})")
@@ -55,26 +56,33 @@ class Head:
 
 @dataclass(frozen=True)
 class NoteKey:
-    """The public key of a log: its name and 32 bytes of Ed25519."""
+    """A verifier key: of a log, always Ed25519, or of a person who signs records.
+
+    public: 32 bytes of Ed25519, or the DER SubjectPublicKeyInfo of an ECDSA key, whose hash is of the DER
+    alone (https://c2sp.org/signed-note).
+    """
 
     name: str
     public: bytes
+    algorithm: bytes = ED25519
 
     @property
     def key_hash(self) -> bytes:
+        if self.algorithm == ECDSA:
+            return hashlib.sha256(self.public).digest()[:4]
         return hashlib.sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:4]
 
     def __str__(self) -> str:
-        """The verifier key as signed notes write it: `name+hash+base64(0x01 || key)`."""
-        return f"{self.name}+{self.key_hash.hex()}+{base64.b64encode(ED25519 + self.public).decode()}"
+        """The verifier key as signed notes write it: `name+hash+base64(algorithm || key)`."""
+        return f"{self.name}+{self.key_hash.hex()}+{base64.b64encode(self.algorithm + self.public).decode()}"
 
     @classmethod
     def parse(cls, text: str) -> NoteKey:
         parts = text.strip().split("+", 2)
         if len(parts) == 3 and _NAME.fullmatch(parts[0]):
             raw = _decode(parts[2])
-            if raw is not None and len(raw) == 33 and raw[:1] == ED25519:
-                key = cls(parts[0], raw[1:])
+            if raw is not None and (len(raw), raw[:1]) in ((33, ED25519), (92, ECDSA)):
+                key = cls(parts[0], raw[1:], raw[:1])
                 if key.key_hash.hex() == parts[1]:
                     return key
         raise IntegrityError(

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from lockstep.audit.bucket import Bucket
 from lockstep.audit.log import Log
 from lockstep.audit.note import Head, NoteKey
@@ -29,8 +31,8 @@ class OpenLog:
 
 def keys_of_log(trust: Trust, origin: str) -> tuple[NoteKey, ...]:
     """The verifier keys of the people who may sign heads, under the log's name."""
-    keys = trust.keys_of("log").values()
-    return tuple(NoteKey(origin, key.public_bytes_raw()) for key in keys)
+    keys = trust.keys_of("log").values()  # all of them are Ed25519: `load_trust` takes no other
+    return tuple(NoteKey(origin, key.public_bytes_raw()) for key in keys if isinstance(key, Ed25519PublicKey))
 
 
 def refuse_lost_log(kept: Sequence[Head], what: str) -> None:

@@ -36,24 +36,34 @@ class S3Bucket:
     """One bucket behind an S3 endpoint. Thread-safe: each thread has its own connection.
 
     endpoint: `http://host:port` or `https://...`; clock: the time for request signatures (S3 refuses
-    requests that are dated wrongly); timeout_s: for each single answer.
+    requests that are dated wrongly); timeout_s: for each single answer; credentials: instead of access,
+    secret and region, asked before each request.
     """
 
     def __init__(
         self,
         endpoint: str,
         bucket: str,
-        access: str,
-        secret: str,
+        access: str = "",
+        secret: str = "",
         region: str = "us-east-1",
         *,
+        credentials: Callable[[], Credentials] | None = None,
         timeout_s: float = TIMEOUT_S,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._endpoint = endpoint.rstrip("/")
         self._bucket = bucket
-        self._http = SignedHttp(endpoint, Credentials(access, secret, region), timeout_s, clock)
+        known = Credentials(access, secret, region)
+        self._http = SignedHttp(endpoint, credentials or (lambda: known), timeout_s, clock)
         self.page_keys = PAGE
+
+    @property
+    def _or_else(self) -> str:
+        """What else may be wrong than the credentials."""
+        if self._endpoint.startswith("https://"):
+            return "what they may do with it: docs/aws.md says who may do what"
+        return "that nothing else listens on its port"
 
     @property
     def where(self) -> str:
@@ -78,7 +88,7 @@ class S3Bucket:
         return Unavailable(
             f"the audit bucket at {self.where} refused to {doing}: {code}",
             code="audit.bucket_refused",
-            remedy="check the bucket's credentials and that nothing else listens on its port",
+            remedy=f"check the bucket's credentials and {self._or_else}",
         )
 
     def versions(
@@ -227,6 +237,20 @@ class S3Bucket:
             raise self._refused("tell its object lock", lock)
         if s3xml.child(s3xml.parse(lock.body), "ObjectLockEnabled") != "Enabled":
             raise unlocked_bucket(self.where, "object lock is not enabled")
+
+    def exists(self) -> bool:
+        """Whether there is such a bucket. Raises Unavailable for every answer but yes and no."""
+        answer = self._ask("HEAD")
+        if answer.status in (200, 404):
+            return answer.status == 200
+        elsewhere = answer.headers.get("x-amz-bucket-region")
+        if answer.status in (301, 307, 400) and elsewhere:
+            raise Unavailable(
+                f"the audit bucket {self._bucket} is in {elsewhere}, and {self._endpoint} was asked",
+                code="audit.other_region",
+                remedy="put that region first in lockstep:regions again: the first one is the log's home",
+            )
+        raise self._refused("be looked at", answer)
 
     def answers(self) -> bool:
         """Whether something answers S3 requests for this bucket right now."""

@@ -1,4 +1,4 @@
-"""Signed requests to an S3 endpoint over kept connections, standard library only."""
+"""Signed requests to one endpoint over kept connections, standard library only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from lockstep.audit.bucket import MAX_OBJECT_BYTES
-from lockstep.audit.sigv4 import Credentials, encode_path, encode_query, signed_headers
+from lockstep.audit.sigv4 import SERVICE, Credentials, encode_path, encode_query, signed_headers
 
 MAX_ANSWER_BYTES = 4 * MAX_OBJECT_BYTES
 SILENCE = (OSError, http.client.HTTPException)
@@ -27,21 +27,38 @@ class Answer:
 
 
 class SignedHttp:
-    """Requests to one endpoint. Thread-safe: each thread has its own connection."""
+    """Requests to one endpoint. Thread-safe: each thread has its own connection.
+
+    credentials: asked before each request, because those of a session end while a command runs.
+    """
 
     def __init__(
-        self, endpoint: str, credentials: Credentials, timeout_s: float, clock: Callable[[], datetime]
+        self,
+        endpoint: str,
+        credentials: Callable[[], Credentials],
+        timeout_s: float,
+        clock: Callable[[], datetime],
+        *,
+        service: str = SERVICE,
     ) -> None:
         self._url = urlsplit(endpoint)
         self._credentials = credentials
         self._timeout = timeout_s
         self._clock = clock
+        self._service = service
         self._threads = threading.local()
 
     def _connect(self) -> http.client.HTTPConnection:
         secure = self._url.scheme == "https"
         made = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         return made(self._url.hostname or "", self._url.port, timeout=self._timeout)
+
+    def _signed(
+        self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes
+    ) -> dict[str, str]:
+        who, now = self._credentials(), self._clock()
+        host = self._url.netloc
+        return signed_headers(method, host, path, query, headers, body, who, now, service=self._service)
 
     def _drop(self) -> None:
         connection: http.client.HTTPConnection | None = getattr(self._threads, "connection", None)
@@ -71,9 +88,7 @@ class SignedHttp:
         if method == "PUT":
             # On a connection of its own: a kept one may be closing, and a write is never sent twice.
             self._drop()
-        signed = signed_headers(
-            method, self._url.netloc, path, query, headers, body, self._credentials, self._clock()
-        )
+        signed = self._signed(method, path, query, headers, body)
         target = encode_path(path) + (f"?{encode_query(query)}" if query else "")
         kept = getattr(self._threads, "connection", None) is not None
         try:
@@ -89,8 +104,7 @@ class SignedHttp:
 
         Raises FileNotFoundError for a 404 or 405, one of SILENCE for no answer, another one or half a body.
         """
-        now = self._clock()
-        signed = signed_headers("GET", self._url.netloc, path, query, {}, b"", self._credentials, now)
+        signed = self._signed("GET", path, query, {}, b"")
         target = encode_path(path) + (f"?{encode_query(query)}" if query else "")
         connection = self._connect()
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,14 +18,23 @@ PLUGINS = {"aws": "pulumi-aws", "kubernetes": "pulumi-kubernetes"}
 
 
 def problems(workspace: Workspace) -> list[Problem]:
-    return [*_plugins(workspace.paths.state / "pulumi" / "plugins"), *_credentials()]
+    own = _named_by_project(workspace.file.project_file)
+    return [*_plugins(workspace.paths.state / "pulumi" / "plugins", own), *_credentials()]
 
 
-def _plugins(folder: Path) -> Iterator[Problem]:
+def _named_by_project(file: Path) -> set[str]:
+    """The plugins for which the project names a folder: the engine starts those, and no installed ones."""
+    import yaml
+
+    named = (yaml.safe_load(file.read_text()).get("plugins") or {}).get("providers") or []
+    return {str(each["name"]) for each in named}
+
+
+def _plugins(folder: Path, own: Collection[str]) -> Iterator[Problem]:
     """The engine is not allowed to fetch plugins by itself: what runs is what was installed on purpose."""
     for name, package in PLUGINS.items():
         version = metadata.version(package)
-        if (folder / f"resource-{name}-v{version}").is_dir():
+        if name in own or (folder / f"resource-{name}-v{version}").is_dir():
             continue
         yield Problem(
             "plugin.missing",

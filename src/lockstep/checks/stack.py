@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 
 def problems(workspace: Workspace) -> list[Problem]:
     """Every problem of one stack. Asks no account and starts nothing."""
-    from lockstep.checks import machine, recorded
+    from lockstep.checks import cloud, machine, recorded
 
     found: list[Problem] = []
     settings = _settings(workspace, found)
+    in_cloud = workspace.file.target() == "aws"
+    if in_cloud:
+        found += cloud.places(workspace.file.values())
+    if settings is not None and settings.cloud is not None:
+        found += cloud.plan(settings.cloud, settings.regions, settings.table)
     if settings is not None:
         found += recorded.problems(workspace, settings)
-    if settings is not None and settings.cloud is not None:
-        from lockstep.checks import cloud
-
-        found += cloud.problems(settings.cloud, settings.regions, settings.table)
-    if workspace.file.target() == "aws":
+    if in_cloud:
         found += machine.problems(workspace)
     return found
 

@@ -24,11 +24,11 @@ from lockstep.audit.show import page
 from lockstep.audit.unrecorded import unrecorded
 from lockstep.audit.verify import verify
 from lockstep.cli import audit_keep as keeping
-from lockstep.cli.audit_open import open_to_read, paths_in_context, stack_option
+from lockstep.cli.audit_open import declared, environment_of, open_to_read, paths_in_context, stack_option
 from lockstep.cli.output import emit, output_option, say
 from lockstep.errors import Unavailable, UsageError
-from lockstep.evidence.keys import LOCAL, Trust, load_trust
-from lockstep.local.stack import LocalStack
+from lockstep.evidence.keys import Trust, load_trust
+from lockstep.evidence.pem import public_pem
 from lockstep.paths import Paths, origin_of
 from lockstep.workspace import Workspace
 
@@ -150,7 +150,7 @@ def _trusted(keys: tuple[str, ...], folder: Path | None, stack: str, paths: Path
     carries, and a note says that these were not proven.
     """
     if not keys:
-        trust = load_trust(paths.policies, LOCAL)
+        trust = load_trust(paths.policies, environment_of(stack, paths))
         return _Trusted(origin_of(stack), trust, keys_of_log(trust, origin_of(stack)))
     ring = read_keyring(keys)
     if ring.deployers or folder is None:
@@ -180,14 +180,14 @@ def _promised(stack: str, paths: Paths) -> timedelta | None:
 
 def _live_problems(stack: str, paths: Paths) -> tuple[Problem, ...]:
     """What a running stack serves otherwise than the record says; nothing for one that is down."""
-    local = LocalStack(paths, stack)
-    if not local.alive():
+    whose = declared(stack, paths)
+    if not whose.answers:
         return ()
     try:
         recorded = open_to_read(stack, paths).log.state()
-        found = unrecorded(local.live(), recorded)
         settings = Workspace(paths, stack).file.settings()
-        drift = local.drift(
+        found = unrecorded(whose.observe(recorded.table, settings.regions).live, recorded)
+        drift = whose.drift(
             recorded.table,
             bucket=settings.bucket,
             port=settings.port,
@@ -244,7 +244,7 @@ def export_command(folder: Path, stack: str, output: str) -> None:
     """Write a plain copy of the log to FOLDER, enough to verify it offline."""
     audit = open_to_read(stack, paths_in_context())
     head = audit.log.head()
-    deployers = {keyid: exporting.public_pem(key) for keyid, key in audit.trust.keys_of("deployer").items()}
+    deployers = {keyid: public_pem(key) for keyid, key in audit.trust.keys_of("deployer").items()}
     signers = deployer_keys(audit.trust)
     count = exporting.export(audit.bucket, folder, head, audit.log_keys, deployers, signers=signers)
     document = {"folder": str(folder), "objects": count, "head": _head_json(head)}
@@ -262,7 +262,14 @@ def export_command(folder: Path, stack: str, output: str) -> None:
 @output_option
 def key_command(deployers: bool, stack: str, output: str) -> None:
     """Print the log's verifier key in signed-note form: name+hash+key."""
-    trust = load_trust(paths_in_context().policies, LOCAL)
-    keys = deployer_keys(trust) if deployers else keys_of_log(trust, origin_of(stack))
+    paths = paths_in_context()
+    trust = load_trust(paths.policies, environment_of(stack, paths))
+    keys = deployer_keys(trust) if deployers else list(keys_of_log(trust, origin_of(stack)))
+    if not keys:
+        raise UsageError(
+            f"nobody in {trust.environment} signs {'records' if deployers else 'heads'} yet",
+            code="keys.nobody",
+            remedy="put who has the signing key into policies/data/roles.json; docs/aws.md says how",
+        )
     document = {"keys": [str(key) for key in keys]}
     emit(output, "audit.key", document, lambda: "\n".join(str(key) for key in keys))

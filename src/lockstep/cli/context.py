@@ -16,6 +16,7 @@ from lockstep.cli.output import is_tty, say
 from lockstep.ledger import Ledger
 from lockstep.local.stack import LocalStack
 from lockstep.paths import here
+from lockstep.targets import declared_stack
 from lockstep.workspace import LOCAL, Workspace
 
 if TYPE_CHECKING:
@@ -41,17 +42,18 @@ class Context:
 
     @cached_property
     def local(self) -> LocalStack:
+        """The stack's processes on this machine; a stack elsewhere has none."""
         return LocalStack(self.workspace.paths, self.workspace.stack)
 
     @cached_property
     def ledger(self) -> Ledger:
         settings = self.settings
         return Ledger(
-            self.local,
+            declared_stack(self.workspace.paths, self.workspace.stack, settings),
             environment=settings.environment,
             bucket=settings.bucket,
             retention_days=settings.retention_days,
-            store_url=settings.store,
+            store_url=settings.release_store,
             opa_url=settings.opa_url,
         )
 

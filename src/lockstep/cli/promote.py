@@ -14,7 +14,6 @@ from lockstep.cli.up import record_history
 from lockstep.errors import Denied, UsageError
 from lockstep.gate.judge import Plan
 from lockstep.rollout.plan import moved, placed, require_cell
-from lockstep.stores import open_store, url_of
 from lockstep.table import Table, share, short, tenths
 
 
@@ -77,8 +76,7 @@ def command(
 
 
 def _release(context: Context, name: str) -> str:
-    store = open_store(url_of(context.settings.store, context.workspace.paths.store))
-    return store.resolve(name)
+    return context.ledger.stack.store(context.settings.release_store).resolve(name)
 
 
 def steps(
@@ -124,8 +122,8 @@ def ahead(
     """
     ledger = context.ledger
     state = ledger.state()
-    observed = context.local.observe()
     assert state is not None
+    observed = ledger.look(state, context.settings.table)
     for region in regions:
         cell = require_cell(context.settings.table, model, region)
         standing = state.standing.get(model, {}).get(region)

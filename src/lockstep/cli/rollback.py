@@ -81,7 +81,7 @@ def record_decision(context: Context, back: Rollback, reason: str, entry: dict[s
 
 def require_healthy(context: Context, model: str, table: Table, back: Rollback) -> None:
     """Halt rather than go back, where the release to leave answers and the one to go back to does not."""
-    serving = context.local.serving()
+    serving = context.ledger.look(context.ledger.state(), context.settings.table).serving
     for region in back.regions:
         answers = serving.get((model, region), {})
         cell = back.target[model][region]

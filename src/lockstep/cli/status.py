@@ -15,6 +15,7 @@ from lockstep.errors import Unavailable
 from lockstep.gate.judge import Observed
 from lockstep.local.programs import gateway_name, service_name
 from lockstep.table import SLOTS, Cell, Table, at, cells, is_withdrawn, release_in, short, slot_share
+from lockstep.targets import LOCAL
 
 if TYPE_CHECKING:
     from lockstep.local.drift import Drift
@@ -32,17 +33,12 @@ def command(stack: str, output: str) -> None:
 def status(context: Context) -> dict[str, Any]:
     """What `status --output json` says."""
     state = context.ledger.state()
-    odd = ""
-    try:
-        observed = context.local.observe()
-    except Unavailable as error:
-        odd = error.message
-        observed = Observed(context.local.live(strict=False), context.local.serving())
-    declared = context.settings.table
+    settings = context.settings
+    observed, odd = _observed(context)
+    declared = settings.table
     recorded: Table = {} if state is None else state.table
     places = {(m, r) for table in (declared, recorded) for m, r, _ in cells(table)} | observed.live.keys()
     head = context.ledger.head()
-    alive = context.local.alive()
     drift = list(_drift(context, recorded))
     bent = {each.process for each in drift if each.live}
     regions = []
@@ -59,8 +55,8 @@ def status(context: Context) -> dict[str, Any]:
     opened = None if state is None else state.open_intent
     return {
         "stack": context.workspace.stack,
-        "entrypoint": f"http://127.0.0.1:{context.settings.port}",
-        "up": "entry" in alive,
+        "entrypoint": settings.entrypoint,
+        "up": _is_up(context, observed),
         "head": None if head is None else str(head),
         "open_intent": None if opened is None else opened.index,
         "odd": odd,
@@ -72,8 +68,27 @@ def status(context: Context) -> dict[str, Any]:
     }
 
 
+def _observed(context: Context) -> tuple[Observed, str]:
+    """What is live, and why not all of it can be told."""
+    try:
+        return context.ledger.look(context.ledger.state(), context.settings.table), ""
+    except Unavailable as error:
+        if context.settings.target == LOCAL:
+            return Observed(context.local.live(strict=False), context.local.serving()), error.message
+        return Observed({}, {}), error.message
+
+
+def _is_up(context: Context, observed: Observed) -> bool:
+    """Whether requests are taken: by the entry point on this machine, or by some region elsewhere."""
+    if context.settings.target == LOCAL:
+        return "entry" in context.local.alive()
+    return any(cell is not None for cell in observed.live.values())
+
+
 def _drift(context: Context, recorded: Table) -> Iterator[Drift]:
-    """What is otherwise on this machine than Lockstep left it."""
+    """What is otherwise on this machine than Lockstep left it; of a stack elsewhere the engine tells."""
+    if context.settings.target != LOCAL:
+        return
     from lockstep.evidence.local_keys import trusts_own_keys
     from lockstep.local.drift import Drift
     from lockstep.toolchain import find

@@ -1,4 +1,4 @@
-"""DSSE envelopes with Ed25519: what is signed is the payload's type and its exact bytes.
+"""DSSE envelopes with Ed25519 or ECDSA P-256: what is signed is the payload's type and its exact bytes.
 
 The format is https://github.com/secure-systems-lab/dsse (protocol and envelope, v1). It is written out
 here because importing securesystemslib costs half a second in every preview; a test holds the two
@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockstep.errors import IntegrityError
+from lockstep.evidence import p256
 
 _KEYID = re.compile(r"[0-9a-f]{64}")
-_SIGNATURE_BYTES = 64
+ED25519_BYTES = 64
 
 
 @dataclass(frozen=True)
 class Envelope:
-    """A parsed envelope. signatures: (key id, 64 raw bytes) pairs, ids distinct; nothing is verified yet."""
+    """A parsed envelope. signatures: (key id, raw bytes) pairs, ids distinct; nothing is verified yet."""
 
     payload_type: str
     payload: bytes
@@ -54,7 +55,7 @@ def parse(value: object) -> Envelope:
     """Read an envelope strictly. Raises IntegrityError `evidence.malformed` for any other form.
 
     Unknown members, other base64 than the one canonical spelling, double key ids and signatures of
-    another length are refused: one envelope has one sequence of bytes.
+    another form are refused: one envelope has one sequence of bytes.
     """
     if not isinstance(value, dict) or set(value) != {"payload", "payloadType", "signatures"}:
         raise malformed("an envelope has payload, payloadType and signatures, and nothing else")
@@ -71,8 +72,10 @@ def _signature(item: object) -> tuple[str, bytes]:
     if not isinstance(item, dict) or set(item) != {"keyid", "sig"}:
         raise malformed("a signature has keyid and sig, and nothing else")
     keyid, raw = item["keyid"], _decode(item["sig"])
-    if not isinstance(keyid, str) or not _KEYID.fullmatch(keyid) or len(raw) != _SIGNATURE_BYTES:
-        raise malformed("a signature has a key id of 64 hex digits and 64 bytes")
+    if not isinstance(keyid, str) or not _KEYID.fullmatch(keyid):
+        raise malformed("a signature has a key id of 64 hex digits")
+    if len(raw) != ED25519_BYTES and not p256.is_signature(raw):
+        raise malformed("a signature is 64 bytes of Ed25519, or ECDSA P-256 in DER")
     return keyid, raw
 
 

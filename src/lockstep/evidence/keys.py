@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from lockstep import canonical
 from lockstep.errors import IntegrityError, UsageError
 from lockstep.evidence import dsse, pem
 from lockstep.evidence.local_keys import ensure_local_keys
+from lockstep.evidence.p256 import P256PublicKey
+from lockstep.evidence.pem import PublicKey
 from lockstep.evidence.signer import LOCAL, ROLES, Role, Signer, keyid_of, malformed_key
 
 __all__ = [
@@ -45,7 +46,7 @@ class Person:
 
     name: str
     roles: frozenset[str]
-    keys: Mapping[str, Ed25519PublicKey]
+    keys: Mapping[str, PublicKey]
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Trust:
     def _owner(self, keyid: str) -> Person | None:
         return next((person for person in self.people.values() if keyid in person.keys), None)
 
-    def keys_of(self, role: str) -> dict[str, Ed25519PublicKey]:
+    def keys_of(self, role: str) -> dict[str, PublicKey]:
         """Every public key of the people who have a role, by key id."""
         people = (person for person in self.people.values() if role in person.roles)
         return {keyid: key for person in people for keyid, key in person.keys.items()}
@@ -163,14 +164,17 @@ def _person(name: str, value: object) -> Person:
         raise malformed_key(f"the roles of {name} are not from: {', '.join(ROLES)}")
     if not isinstance(keys, dict):
         raise malformed_key(f"the keys of {name} cannot be read")
-    return Person(name, frozenset(roles), {keyid: _public(name, keyid, text) for keyid, text in keys.items()})
+    read = {keyid: _public(name, keyid, text) for keyid, text in keys.items()}
+    if "log" in roles and any(isinstance(key, P256PublicKey) for key in read.values()):
+        raise malformed_key(f"{name} signs heads, and heads are signed with Ed25519 alone")
+    return Person(name, frozenset(roles), read)
 
 
-def _public(name: str, keyid: str, text: object) -> Ed25519PublicKey:
+def _public(name: str, keyid: str, text: object) -> PublicKey:
     try:
         key = pem.read_public(str(text))
     except ValueError:
-        raise malformed_key(f"a key of {name} is no Ed25519 public key in PEM") from None
+        raise malformed_key(f"a key of {name} is no Ed25519 or P-256 public key in PEM") from None
     if keyid_of(key) != keyid:
         raise malformed_key(f"a key of {name} is not the one that its id {keyid[:12]} names")
     return key

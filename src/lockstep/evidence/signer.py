@@ -1,13 +1,17 @@
-"""A signing key, and the roles there are to sign in. Ed25519, PKCS#8 PEM files."""
+"""A signing key, and the roles there are to sign in. Ed25519, PKCS#8 PEM files.
+
+Who needs a signature asks for no more than one of two seams: `Sealer` puts what was said into an envelope,
+`HeadSigner` signs the text of a log's head. A key in a file does both; keys that somebody else keeps do one.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lockstep.errors import IntegrityError, UsageError
 from lockstep.evidence import dsse, pem
@@ -15,6 +19,27 @@ from lockstep.evidence import dsse, pem
 Role: TypeAlias = Literal["builder", "approver", "deployer", "log"]
 ROLES: tuple[Role, ...] = get_args(Role)
 LOCAL = "local"
+
+
+class Sealer(Protocol):
+    """Signs envelopes. keyid: of the public half."""
+
+    @property
+    def keyid(self) -> str: ...
+
+    def sign(self, payload_type: str, payload: bytes) -> dict[str, Any]:
+        """A DSSE envelope around the payload, as JSON."""
+
+
+class HeadSigner(Protocol):
+    """Signs heads, which are Ed25519 and nothing else: notes know no other kind."""
+
+    @property
+    def public_raw(self) -> bytes:
+        """The 32 bytes of the public key."""
+
+    def sign_bytes(self, data: bytes) -> bytes:
+        """The 64 bytes of the raw signature; equal data give equal bytes, so that two writers agree."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +90,7 @@ class Signer:
         return dsse.build(payload_type, payload, {self.keyid: signature})
 
 
-def keyid_of(key: Ed25519PublicKey) -> str:
+def keyid_of(key: pem.PublicKey) -> str:
     """SHA-256, in hex, of the DER SubjectPublicKeyInfo."""
     return hashlib.sha256(pem.public_der(key)).hexdigest()
 

@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,18 +81,30 @@ class Opa:
         return answer["result"]
 
     def _client(self) -> OpaClient:
-        from opa_client import OpaClient
-
-        class Client(OpaClient):  # type: ignore[misc]
-            def _init_session(self) -> Session:
-                return Session(address, self.headers or {})
-
         address = Address.parse(self.url)
         left = self.question_s if self.until is None else min(self.question_s, self.until - time.monotonic())
         if left <= 0:
             raise unavailable("slow", "there is no time left to ask OPA")
         secure = address.scheme == "https"
-        return Client(host=address.host, port=address.port, ssl=secure, token=self.token, timeout=left)
+        return _client_kind()(
+            address, host=address.host, port=address.port, ssl=secure, token=self.token, timeout=left
+        )
+
+
+@cache
+def _client_kind() -> Any:
+    """opa-python-client's client, over our transport. Made once, and late: its import brings aiohttp."""
+    from opa_client import OpaClient
+
+    class Client(OpaClient):  # type: ignore[misc]
+        def __init__(self, address: Address, **named: Any) -> None:
+            self._address = address
+            super().__init__(**named)
+
+        def _init_session(self) -> Session:
+            return Session(self._address, self.headers or {})
+
+    return Client
 
 
 @contextmanager

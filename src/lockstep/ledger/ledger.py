@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from lockstep.audit.state import State
     from lockstep.gate.decision import Decision
 
-LOOK_AGAIN_S = 5.0
+LOOKS = 25
+"""How often an outcome looks, within the stack's patience."""
 MAX_LISTED = 100
 """History files that one record lists, oldest first; a record has a size limit, the next lists the rest."""
 
@@ -171,14 +172,14 @@ class Ledger(Proof):
     def _settled_live(self, state: State, target: Table) -> tuple[Observed, Table]:
         """What is live, looked at again for a moment where it is not the target: a busy gateway or service
         may miss one question, and an outcome is written once."""
-        until = time.monotonic() + LOOK_AGAIN_S
+        until = time.monotonic() + self.stack.patience_s
         while True:
             observed = self.look(state, target)
             live = answered(observed, target)
             ready = live == target and all_ready(target, observed)
             if ready or time.monotonic() > until:
                 return observed, live
-            time.sleep(0.2)
+            time.sleep(self.stack.patience_s / LOOKS)
 
     def close_interrupted(self, reason: str = "found open by the next writer") -> None:
         """Give an open intent the outcome `interrupted` with the live table. Nothing open: nothing done."""

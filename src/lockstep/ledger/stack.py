@@ -1,6 +1,7 @@
 """The seam to where a stack runs: what the ledger asks of it, whichever the target is.
 
-Adapters: `local.stack.LocalStack` (processes on this machine); `targets.stack_of` chooses.
+Adapters: `local.stack.LocalStack` (processes on this machine), `aws.stack.AwsStack` (buckets and clusters),
+`standin.offline.OfflineStack` (nothing, for previews); `targets.stack_of` chooses.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ class Stack(Protocol):
         """The binary of a private OPA."""
 
     @property
+    def patience_s(self) -> float:
+        """For how long an outcome looks again at what is not yet as it was meant to be."""
+
+    @property
     def history(self) -> Path | str:
         """The folder of the engine's history files, or in words why there is none."""
 
@@ -62,6 +67,10 @@ class Stack(Protocol):
         self, recorded: Table, *, bucket: str, port: int, regions: Sequence[str], runtime: str
     ) -> Sequence[Drift]:
         """What is otherwise there than Lockstep left it, beyond what an engine's refresh would show."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether there is anything to ask and to write to before something is started."""
 
     def alive(self) -> Collection[str]:
         """Names of the stack's processes that run on this machine."""

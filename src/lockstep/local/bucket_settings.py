@@ -121,7 +121,8 @@ def mend_settings(endpoint: str, bucket: str, access: str, secret: str, region: 
 def _asker(
     endpoint: str, bucket: str, access: str, secret: str, region: str
 ) -> Callable[[str, str, str], Answer]:
-    http = SignedHttp(endpoint, Credentials(access, secret, region), TIMEOUT_S, lambda: datetime.now(UTC))
+    known = Credentials(access, secret, region)
+    http = SignedHttp(endpoint, lambda: known, TIMEOUT_S, lambda: datetime.now(UTC))
 
     def ask(method: str, query: str, body: str) -> Answer:
         data = body.encode()

@@ -6,14 +6,14 @@ newest intent record that changed the cell. Every answer carries that index in `
 that a response can be traced to the record that let its release serve.
 
 A slot that holds no release gets no backendRef. A cell that serves nobody (withdrawn, or both slots
-empty) is a rule without backendRefs, for which the Gateway API prescribes a 404: "if unspecified, the
-rule performs no forwarding. If unspecified and no filters are specified that would result in a
-response being sent, a 404 error code is returned" (HTTPRouteRule.backendRefs).
+empty) is a rule without backendRefs, which the local gateway answers 404 and Envoy Gateway 500
+(docs/adr/0022).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from lockstep.errors import UsageError
@@ -189,6 +189,18 @@ def cell_of(blue: str, green: str, withdraw: str, green_tenths: int) -> Cell:
     if withdraw:
         return {"withdraw": withdraw}
     return {"blue": blue or None, "green": green or None, "green_weight": tenths(green_tenths / 10)}
+
+
+def cell_in_force(declared: Cell, weights: Mapping[Slot, int]) -> Cell:
+    """The declared cell with the weight that is in force; one that serves nobody has no releases."""
+    total = sum(weights.values())
+    if not total:
+        return declared if is_withdrawn(declared) else {"blue": None, "green": None, "green_weight": 0}
+    percent = weights.get("green", 0) * 100 / total
+    rounded = tenths(percent)
+    # Not rounded away: a weight that no table can hold must be seen to differ.
+    green = rounded if abs(percent - rounded) < 1e-9 else percent
+    return {**{slot: release_in(declared, slot) for slot in SLOTS}, "green_weight": green}
 
 
 def _check_cell(cell: Cell) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 
 from lockstep.errors import DeadlineExceeded, LockstepError
 from lockstep.local.admin import Address, ask, dump, odd, read_clusters, rejections, whose
-from lockstep.local.httproute import FULL, backend_name, cell_of, http_route, route_name
+from lockstep.local.httproute import FULL, backend_name, cell_in_force, cell_of, http_route, route_name
 from lockstep.local.translate import ROUTES
-from lockstep.table import SLOTS, Cell, Slot, Table, is_withdrawn, release_in, tenths
+from lockstep.table import SLOTS, Cell, Table
 
 Json = dict[str, Any]
 OWN_ROUTES = ("health", "unknown")
@@ -193,24 +193,12 @@ def _cell(route: Json, note: Json, addresses: Mapping[str, Address]) -> tuple[st
     said = [str(note[key]) for key in ("blue", "green", "withdraw")]
     declared = cell_of(said[0], said[1], said[2], int(note["weight"]))
     cell = LiveCell(
-        cell=_in_force(declared, weights),
+        cell=cell_in_force(declared, weights),
         declared=declared,
         intent=int(note["intent"]),
         addresses={slot: addresses[name] for name, slot in names.items() if name in addresses},
     )
     return model, region, cell
-
-
-def _in_force(declared: Cell, weights: Mapping[Slot, int]) -> Cell:
-    """The declared cell with the weight that is in force; one that serves nobody has no releases."""
-    total = sum(weights.values())
-    if not total:
-        return declared if is_withdrawn(declared) else {"blue": None, "green": None, "green_weight": 0}
-    percent = weights.get("green", 0) * 100 / total
-    rounded = tenths(percent)
-    # Not rounded away: a weight that no table can hold must be seen to differ.
-    green = rounded if abs(percent - rounded) < 1e-9 else percent
-    return {**{slot: release_in(declared, slot) for slot in SLOTS}, "green_weight": green}
 
 
 def _weights(route: Json) -> dict[str, int]:

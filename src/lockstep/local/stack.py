@@ -70,8 +70,16 @@ class LocalStack:
         return self.toolchain.opa
 
     @property
+    def patience_s(self) -> float:
+        return 5.0
+
+    @property
     def history(self) -> Path:
         return self.paths.history(self.name)
+
+    @property
+    def answers(self) -> bool:
+        return bool(self.alive())
 
     def open_log(self, *, environment: str, bucket: str, write: bool) -> OpenLog | None:
         from lockstep.audit.local import open_local

@@ -1,9 +1,10 @@
 """HTTPRoute objects to Envoy's route configuration. Pure.
 
-The oracle is Envoy Gateway's own translator: PathPrefix becomes `path_separated_prefix`, and a prefix
-replaced by "/" becomes a regex rewrite (Envoy would otherwise make "//" of it). What is not understood
-is refused with its place in the object (`route.unsupported`), never ignored: a route that claims a
-match or filter and does not perform it would send traffic where nobody decided.
+The oracle is Envoy Gateway's own translator, which a test asks (what differs: docs/adr/0022): PathPrefix
+becomes `path_separated_prefix`, and a prefix replaced by "/" becomes a regex rewrite (Envoy would
+otherwise make "//" of it). What is not understood is refused with its place in the object
+(`route.unsupported`), never ignored: a route that claims a match or filter and does not perform it would
+send traffic where nobody decided.
 
 Order: Gateway API precedence (exact path, longest prefix, method, most headers), then route name and
 place in the route. Behind ours stand the gateway's own routes: `/healthz`, which is 200 while at

@@ -17,9 +17,10 @@ def ledger_of(call: Call, values: Values) -> Ledger:
     target = str(values.get("target") or LOCAL)  # a resource of one machine names none
     key = f"{call.stack}/{target}/{values.get('environment')}/{values.get('bucket')}"
     if key not in known:
+        environment, home = str(values["environment"]), str(values.get("home") or "")
         known[key] = Ledger(
-            call.session.stack_of(call.stack, target=target, home=str(values.get("home") or "")),
-            environment=str(values["environment"]),
+            call.session.stack_of(call.stack, target=target, environment=environment, home=home),
+            environment=environment,
             bucket=str(values["bucket"]),
             retention_days=int(values["retention_days"]),
             store_url=str(values.get("store") or ""),

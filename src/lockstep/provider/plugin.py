@@ -17,6 +17,7 @@ from pulumi.provider.experimental.property_value import PropertyValue
 from lockstep import __version__
 from lockstep.errors import LockstepError, UsageError
 from lockstep.paths import here
+from lockstep.provider.engine import Engine
 from lockstep.provider.kind import Call, Kind, Values
 from lockstep.provider.session import Session
 from lockstep.starved import as_error
@@ -56,9 +57,10 @@ def _properties(values: Values) -> dict[str, PropertyValue]:
 
 
 class LockstepProvider(api.Provider):
-    def __init__(self, kinds: list[Kind], session: Session) -> None:
+    def __init__(self, kinds: list[Kind], session: Session, engine: Engine | None = None) -> None:
         self._kinds = {kind.token: kind for kind in kinds}
         self._session = session
+        self._engine = engine or Engine()
 
     def _kind(self, qualified: str) -> Kind:
         """The kind of a type as a URN has it: after the types of its parents, each with a `$`."""
@@ -125,6 +127,8 @@ class LockstepProvider(api.Provider):
         found = await _in_thread(lambda: kind.read(self._call(request.urn), request.resource_id, outputs))
         if found is None:
             return api.ReadResponse("", {}, {})
+        if drift := found.get("drift"):  # a refresh shows what it found in inputs, and of outputs nothing
+            await _in_thread(lambda: self._engine.warn(request.urn, f"drift: {drift}"))
         inputs = {key: found[key] for key in kind.inputs if key in found}
         return api.ReadResponse(request.resource_id, _properties(found), _properties(inputs))
 
@@ -164,4 +168,5 @@ def serve(arguments: list[str]) -> None:
 
     from lockstep.provider.kinds import KINDS
 
-    main(arguments, __version__, LockstepProvider(KINDS, Session(here())))
+    engine = Engine.from_arguments(arguments)
+    main(arguments, __version__, LockstepProvider(KINDS, Session(here()), engine))

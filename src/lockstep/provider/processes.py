@@ -3,7 +3,7 @@
 They share one life: Create starts and waits, adopts what runs already, and stops what it started if
 it does not get ready; Diff asks what is otherwise than Lockstep left it (lockstep.local.drift), so that an
 update after a reboot or somebody's edit brings everything back although nothing changed in the state; Read
-puts the same into the output `drift`, which a refresh shows; Delete stops what was started and nothing else.
+puts the same into the output `drift`, of which a refresh warns; Delete stops what was started, nothing else.
 """
 
 from __future__ import annotations

@@ -45,9 +45,9 @@ class Session:
             self._stacks[name] = LocalStack(self.paths, name)
         return self._stacks[name]
 
-    def stack_of(self, name: str, *, target: str, home: str) -> Stack:
+    def stack_of(self, name: str, *, target: str, environment: str, home: str) -> Stack:
         """The stack where it runs; the one on this machine is shared with its processes."""
-        found = stack_of(self.paths, name, target=target, home=home)
+        found = stack_of(self.paths, name, target=target, environment=environment, home=home)
         return self.stack(name) if isinstance(found, LocalStack) else found
 
     def alive(self, name: str) -> set[str]:

@@ -1,9 +1,9 @@
 """From a model's folder to a release in a store with its signed evaluation.
 
     (1) train the variant; (2) gather the files: weights, ONNX, preprocessing, service, lock files, dataset
-    manifest, training parameters, and the serving library, so that a service runs only code of its release;
-    (3) write the manifest and put it all into the store; (4) read the stored model back and evaluate it on
-    the held-out images; (5) attach the result, signed.
+    manifest, training parameters, and the serving library, so that a service runs only code of its release,
+    and refuse weights that no service would load; (3) write the manifest and put it all into the store;
+    (4) read the stored model back and evaluate it on the held-out images; (5) attach the result, signed.
 
 Equal inputs give an equal digest: no clock, no machine path, no name of a person goes into the release.
 A model's folder is a package `models.<name>` with train.py, evaluate.py, dataset.py and bad.py; they import
@@ -13,6 +13,7 @@ torch, so they are loaded here and only when something is built.
 from __future__ import annotations
 
 import importlib
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from lockstep.evidence import evaluation
 from lockstep.evidence.signer import Signer
 from lockstep.release import manifest
 from lockstep.release.store import Store
+from lockstep.serving import onnx_file, safetensors_file
 
 Progress = Callable[[str], None]
 MODEL_FILES = ("preprocess.py", "network.py", "service.py", "serving.lock", "serving-torch.lock")
@@ -55,7 +57,8 @@ def build(
     """Build a variant of a model, store it, evaluate it and attach the evaluation, signed by `signer`.
 
     now: RFC 3339, when the release is first listed as created and what the evaluation is dated; neither is
-    in the release. Raises UsageError `release.unknown_model` and `release.unknown_variant`.
+    in the release. Raises UsageError `release.unknown_model` and `release.unknown_variant`, IntegrityError
+    `serving.bad_weights` and `serving.bad_model`.
     """
     description = describe(model_dir)
     train, bad = _module(model_dir, "train"), _module(model_dir, "bad")
@@ -69,6 +72,7 @@ def build(
     progress(f"training {name} {variant}")
     trained = (bad.train_bad if variant in bad.VARIANTS else train.train)(variant, progress)  # (1)
     files = _files(model_dir, description, variant, trained)  # (2)
+    _refuse_unloadable(files)
     config = _config(description, variant)
     data = manifest.release(name, f"{name}-{variant}", config, files)
     progress(f"storing {name} {variant}")
@@ -145,6 +149,15 @@ def _files(model_dir: Path, description: dict[str, Any], variant: str, trained: 
         libraries=", ".join(f"{library} {libraries[library]}" for library in sorted(libraries)),
     ).encode("utf-8")
     return files
+
+
+def _refuse_unloadable(files: dict[str, bytes]) -> None:
+    """What a service would refuse when it starts is no release: not pickle, not zip, nothing beside the file.
+
+    Read as bytes, before anything else opens it. Raises IntegrityError.
+    """
+    safetensors_file.check_open(io.BytesIO(files["model.safetensors"]), "model.safetensors")
+    onnx_file.check(files["model.onnx"])
 
 
 def library() -> dict[str, bytes]:

@@ -109,7 +109,7 @@ class Change:
 
     def record_denied(self, proposed: Plan, decision: Decision) -> None:
         """Leave a denial in the log, if the log can be written to; the denial stands in any case."""
-        if not self.ledger.stack.alive():
+        if not self.ledger.stack.answers:
             return
         try:
             self.ledger.record_denied(proposed, decision)

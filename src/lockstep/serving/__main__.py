@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -32,13 +33,21 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 @contextlib.contextmanager
 def _bentoml_home() -> Iterator[None]:
-    """BentoML writes below its home when imported: where BENTOML_HOME says, else a folder that goes again."""
+    """BentoML writes below its home when imported: where BENTOML_HOME says, else a folder that goes again.
+
+    Temporary files are in it too, in a folder that is empty at each start: BentoML makes a folder for each
+    service, and a service that is killed would leave it behind for ever.
+    """
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
-    if "BENTOML_HOME" in os.environ:
-        yield
-        return
-    with tempfile.TemporaryDirectory(prefix="lockstep-bentoml-") as home:
+    with contextlib.ExitStack() as ending:
+        home = os.environ.get("BENTOML_HOME") or ending.enter_context(
+            tempfile.TemporaryDirectory(prefix="lockstep-bentoml-")
+        )
         os.environ["BENTOML_HOME"] = home
+        temporary = Path(home, "temporary")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        tempfile.tempdir = str(temporary)
         yield
 
 

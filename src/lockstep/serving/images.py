@@ -33,7 +33,8 @@ MALFORMED = (
     zlib.error,
 )
 
-# How a stored picture is turned to stand upright (EXIF 2.3, tag Orientation).
+# How a stored picture is turned to stand upright (EXIF 2.3, tag Orientation). What XMP says of it is passed
+# over, as browsers do: a person would see one picture and the model another.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from lockstep.errors import IntegrityError
 from lockstep.release.bundle import open_plain
@@ -31,31 +31,36 @@ SIZES = {
 def check(path: Path) -> None:
     """Raises IntegrityError `serving.bad_weights`."""
     with open_plain(path) as file:
-        size = file.seek(0, 2)
-        file.seek(0)
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or not 2 <= length <= min(MAX_HEADER, size - 8):
-            raise _bad(path, f"a header of {length} bytes in a file of {size}")
-        header = file.read(length)
-    tensors = _tensors(path, header)  # (1)
+        check_open(file, path.name)
+
+
+def check_open(file: BinaryIO, name: str) -> None:
+    """The same for what is open or in memory. name: what it is called in the error."""
+    size = file.seek(0, 2)
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or not 2 <= length <= min(MAX_HEADER, size - 8):
+        raise _bad(name, f"a header of {length} bytes in a file of {size}")
+    header = file.read(length)
+    tensors = _tensors(name, header)  # (1)
     end = 0
-    for begin, until, name in sorted(_span(path, name, stated) for name, stated in tensors.items()):  # (2)
+    for begin, until, tensor in sorted(_span(name, each, stated) for each, stated in tensors.items()):  # (2)
         if begin != end:
-            raise _bad(path, f"{name} overlaps another tensor, or leaves a gap")  # (3)
+            raise _bad(name, f"{tensor} overlaps another tensor, or leaves a gap")  # (3)
         end = until
     if end != size - 8 - length:
-        raise _bad(path, f"its tensors end at {end} of {size - 8 - length} bytes")
+        raise _bad(name, f"its tensors end at {end} of {size - 8 - length} bytes")
 
 
-def _bad(path: Path, why: str) -> IntegrityError:
+def _bad(name: str, why: str) -> IntegrityError:
     return IntegrityError(
-        f"{path.name} is not a well-formed safetensors file: {why}",
+        f"{name} is not a well-formed safetensors file: {why}",
         code="serving.bad_weights",
         remedy="build the release again; weights in pickle or zip are never loaded",
     )
 
 
-def _tensors(path: Path, header: bytes) -> dict[str, Any]:
+def _tensors(name: str, header: bytes) -> dict[str, Any]:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
@@ -65,26 +70,26 @@ def _tensors(path: Path, header: bytes) -> dict[str, Any]:
     try:
         value = json.loads(header.decode("utf-8"), object_pairs_hook=once)
     except (ValueError, RecursionError):
-        raise _bad(path, "its header is not strict JSON") from None
+        raise _bad(name, "its header is not strict JSON") from None
     if not isinstance(value, dict):
-        raise _bad(path, "its header is no table")
+        raise _bad(name, "its header is no table")
     notes = value.pop("__metadata__", {})
     if not isinstance(notes, dict) or not all(isinstance(note, str) for note in notes.values()):
-        raise _bad(path, "its metadata are not texts")
+        raise _bad(name, "its metadata are not texts")
     return value
 
 
-def _span(path: Path, name: str, stated: object) -> tuple[int, int, str]:
+def _span(file: str, name: str, stated: object) -> tuple[int, int, str]:
     """(first byte, byte after the last, name) of a tensor."""
     if not isinstance(stated, dict) or set(stated) != {"dtype", "shape", "data_offsets"}:
-        raise _bad(path, f"{name!r} does not state dtype, shape and data_offsets")
+        raise _bad(file, f"{name!r} does not state dtype, shape and data_offsets")
     shape, offsets, dtype = stated["shape"], stated["data_offsets"], stated["dtype"]
     if not (_counts(shape) and _counts(offsets) and len(offsets) == 2 and isinstance(dtype, str)):
-        raise _bad(path, f"{name!r} has a shape or place that is no list of counts")
+        raise _bad(file, f"{name!r} has a shape or place that is no list of counts")
     if dtype not in SIZES:
-        raise _bad(path, f"{name!r} is of the unknown type {dtype!r}")
+        raise _bad(file, f"{name!r} is of the unknown type {dtype!r}")
     if offsets[1] - offsets[0] != math.prod(shape) * SIZES[dtype]:
-        raise _bad(path, f"{name!r} has other bytes than its shape needs")
+        raise _bad(file, f"{name!r} has other bytes than its shape needs")
     return offsets[0], offsets[1], name
 
 

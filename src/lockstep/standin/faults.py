@@ -31,13 +31,7 @@ class Faults:
             self._calls[call, token] += 1
             nth = self._calls[call, token]
         wanted = self._wanted()
-        if region and region in wanted.get("unreachable", []):
-            raise Unavailable(
-                f"{token} {name}: operation error {call}: request to {region} failed: "
-                f"could not connect to the endpoint of {region}",
-                code="RequestError",
-                remedy=f"see whether {region} answers; the other regions are not touched by this",
-            )
+        self.reach(region, f"{token} {name}: operation error {call}: ")
         for fault in wanted.get("fail", []):
             if (fault["type"], fault["call"], fault.get("nth", 1)) == (token, call, nth):
                 raise LockstepError(
@@ -45,6 +39,15 @@ class Faults:
                     code=fault["code"],
                     remedy="run it again",
                 )
+
+    def reach(self, region: str, doing: str = "") -> None:
+        """Raises Unavailable `RequestError` for a region that the file says does not answer."""
+        if region and region in self._wanted().get("unreachable", []):
+            raise Unavailable(
+                f"{doing}request to {region} failed: could not connect to the endpoint of {region}",
+                code="RequestError",
+                remedy=f"see whether {region} answers; the other regions are not touched by this",
+            )
 
     def _wanted(self) -> dict[str, Any]:
         try:

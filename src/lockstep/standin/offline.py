@@ -39,6 +39,10 @@ class OfflineStack:
         return require().opa
 
     @property
+    def patience_s(self) -> float:
+        return 0.0
+
+    @property
     def history(self) -> Path | str:
         return "offline: nothing was ever applied"
 
@@ -73,6 +77,10 @@ class OfflineStack:
         self, recorded: Table, *, bucket: str, port: int, regions: Sequence[str], runtime: str
     ) -> Sequence[Drift]:
         return ()
+
+    @property
+    def answers(self) -> bool:
+        return False
 
     def alive(self) -> Collection[str]:
         return ()

@@ -48,7 +48,7 @@ class OfflineProject:
 
     @property
     def workspace(self) -> Workspace:
-        return Workspace(Paths(root=self.folder, state=self.folder), self.stack)
+        return Workspace(Paths(root=self.folder, state=self.folder), self.stack, offline=True)
 
     @property
     def variables(self) -> dict[str, str]:

@@ -78,6 +78,7 @@ def ensure(versions: Versions, root: Path, progress: Progress) -> Path:
     with one_at_a_time(root / "lock", progress):
         if is_whole(folder(versions, root)):  # somebody else has just made it
             return folder(versions, root) / "bin"
+        _sweep(root)
         for name in changed(folder(versions, root)):
             progress(f"{name} is not the file that was made here: making it again")
         made = {
@@ -85,6 +86,12 @@ def ensure(versions: Versions, root: Path, progress: Progress) -> Path:
             for program in versions.programs
         }
         return _assemble(folder(versions, root), made)
+
+
+def _sweep(root: Path) -> None:
+    """Remove what a killed one was making, some hundred MB each. Under the lock, so that nobody is at it."""
+    for left in (path for folder in (root, root / "programs") for path in folder.glob(".*-*")):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 @contextmanager

@@ -15,6 +15,9 @@ from lockstep.errors import Unavailable
 from lockstep.toolchain.progress import Progress
 from lockstep.toolchain.versions import Program, number
 
+_DIE_WITH_PARENT = Path(__file__).parents[1] / "local" / "child.py"
+"""A build that outlived its `lockstep` would take both cores from the one that goes on with it."""
+
 
 def environment() -> dict[str, str]:
     """Go's variables: no other toolchain, no workspace, nothing but what go.mod and go.sum say."""
@@ -90,7 +93,7 @@ def _go(command: Sequence[str], program: Program, detail: Progress) -> str:
     """Run a go command in the recipe's folder; what it printed. Its messages go to `detail`."""
     last: deque[str] = deque(maxlen=12)
     with subprocess.Popen(
-        command,
+        [sys.executable, "-I", "-S", str(_DIE_WITH_PARENT), *command],
         cwd=program.go.folder,
         env=environment(),
         stdin=subprocess.DEVNULL,

@@ -73,8 +73,9 @@ def refused(behaviour: Behaviour, inputs: Values, region: Any) -> Iterator[Failu
                 yield Failure(where, f"{where} is {described(value)}, which must be one of {listed}")
     for path, name in behaviour.checks.items():
         for where, value in places(inputs, path):
+            there = inputs.get("serviceRegion") or region  # an endpoint may lead into another region
             reason = (
-                None if value is UNKNOWN else check(name, value, region if isinstance(region, str) else "")
+                None if value is UNKNOWN else check(name, value, there if isinstance(there, str) else "")
             )
             if reason:
                 yield Failure(where, f"{where} {reason}".strip())
@@ -133,10 +134,12 @@ def _region(value: Any, _: str) -> str | None:
 
 
 def _endpoint_service(value: Any, region: str) -> str | None:
-    named = next((part for part in str(value).split(".") if part in table().regions), None)
-    if named in (None, region) or not region:
+    """An endpoint reaches the services of its own region, or of the one that it names."""
+    service, reached = value.get("serviceName"), value.get("serviceRegion") or region
+    named = next((part for part in str(service).split(".") if part in table().regions), None)
+    if named in (None, reached) or not region or reached is UNKNOWN:
         return None
-    return f"is {value!r}, a service of {named}, in an endpoint of {region}"
+    return f"serviceName is {service!r}, a service of {named}, in an endpoint of {reached}"
 
 
 def _json(value: Any, _: str) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import LockstepError
-from lockstep.standin.aws import settings, special
+from lockstep.standin.aws import behind, settings, special
 from lockstep.standin.aws.account import Account, Resource
 from lockstep.standin.aws.behaviour import Behaviour, table
 from lockstep.standin.aws.constraints import refused
@@ -35,6 +35,7 @@ class AwsStandIn:
         # The SDK's own version, because the engine warns of a plugin that is older than the SDK.
         self.version = f"{version(PACKAGE)}+standin"
         self._sdk = Sdk(alone=alone)
+        self._folder = folder
         self._kept = Kept(folder / "aws.jsonl")
         self._faults = Faults(folder / "faults.json")
         self._judge = judge()
@@ -91,6 +92,7 @@ class AwsStandIn:
             special.allow(account, resource)
             if self._judge is not None:
                 self._judge.create(account, resource)
+            behind.made(self._folder, resource)
             account.put(resource)
         return resource.id, resource.outputs
 
@@ -137,6 +139,7 @@ class AwsStandIn:
                 return  # gone already, which is what was wanted
             account.require_free(resource)
             special.release(account, resource)
+            behind.gone(self._folder, resource)
             account.drop(resource)
 
     def read(self, call: Call, identity: str, old: State) -> Found | None:

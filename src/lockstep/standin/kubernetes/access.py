@@ -8,7 +8,7 @@ every identifier of a cluster in it holds it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,15 +17,33 @@ from lockstep.files import write_atomic
 from lockstep.standin.kubernetes.api import Access
 
 NAME = "clusters.json"
+DEFINITIONS = "definitions.json"
 PREVIEW_NAMESPACES = {level: f"standin-preview-{level}" for level in ("privileged", "baseline", "restricted")}
 """Pod Security level -> a namespace that is always there. A dry run takes it for one that is yet to come."""
 
 
-def write(folder: Path, clusters: Mapping[str, Access]) -> None:
-    """Say which clusters run. Only this user may read it: it holds tokens."""
+def write(folder: Path, clusters: Mapping[str, Access], judges: Mapping[str, Path] | None = None) -> None:
+    """Say which clusters run. Only this user may read it: it holds tokens. judges: name -> folder of
+    definitions, for charts that bring some."""
     folder.mkdir(parents=True, exist_ok=True)
     document = {name: access.document() for name, access in clusters.items()}
     write_atomic(folder / NAME, json.dumps(document, indent=1).encode(), mode=0o600)
+    folders = {name: str(path) for name, path in (judges or {}).items()}
+    write_atomic(folder / DEFINITIONS, json.dumps(folders, indent=1).encode())
+
+
+def definitions(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Where these definitions lie. Raises UsageError `standin.no_definitions` for one that nobody gave."""
+    path = folder / DEFINITIONS
+    known = json.loads(path.read_text()) if path.exists() else {}
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise UsageError(
+            f"a chart brings {', '.join(missing)}, and nobody said where these definitions lie",
+            code="standin.no_definitions",
+            remedy="make them with lockstep.toolchain.judges and name them to kubernetes.access.write",
+        )
+    return [Path(known[name]) for name in names]
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,12 @@ Written on the standard library: the stand-in needs six calls of an interface wh
 
 from __future__ import annotations
 
+import http
 import http.client
 import json
 import ssl
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
@@ -18,6 +20,7 @@ from lockstep.errors import LockstepError, Unavailable
 
 Object: TypeAlias = dict[str, Any]
 TIMEOUT_S = 30.0
+BUSY_S = 20.0
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 
@@ -37,12 +40,14 @@ class Access:
 
 @dataclass(frozen=True)
 class Kind:
-    """What the server calls a kind, and whether its objects lie in namespaces."""
+    """What the server calls a kind. namespaced: its objects lie in namespaces; kept: they can be deleted, so
+    they are more than a question."""
 
     version: str
     name: str
     plural: str
     namespaced: bool
+    kept: bool
 
     def path(self, namespace: str, name: str = "") -> str:
         root = f"/apis/{self.version}" if "/" in self.version else f"/api/{self.version}"
@@ -149,7 +154,9 @@ class Api:
                 return {}
             raise
         return {
-            entry["kind"]: Kind(version, entry["kind"], entry["name"], entry["namespaced"])
+            entry["kind"]: Kind(
+                version, entry["kind"], entry["name"], entry["namespaced"], "delete" in entry["verbs"]
+            )
             for entry in document["resources"]
             if "/" not in entry["name"]
         }
@@ -162,12 +169,17 @@ class Api:
         body: object = None,
         content_type: str = "application/json",
     ) -> Answer:
-        """Raises Refused for an answer that is not 2xx, Unavailable `kubernetes.unreachable` for none."""
+        """Raises Refused for an answer that is not 2xx, Unavailable `kubernetes.unreachable` for none. A
+        server that is busy, with a new definition say, is asked again for a while, as its clients do."""
         headers = {"Authorization": f"Bearer {self._access.token}", "Content-Type": content_type}
         target = f"{path}?{urlencode(query)}" if query else path
         content = None if body is None else json.dumps(body).encode()
+        patience = time.monotonic() + BUSY_S
         try:
             status, said, warnings = self._exchange(method, target, content, headers)
+            while status == http.HTTPStatus.TOO_MANY_REQUESTS and time.monotonic() < patience:
+                time.sleep(0.1)
+                status, said, warnings = self._exchange(method, target, content, headers)
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(
                 f"the API server at {self._access.host}:{self._access.port} does not answer: {error}",

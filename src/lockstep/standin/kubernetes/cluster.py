@@ -21,8 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.errors import Unavailable
-from lockstep.local import child
-from lockstep.standin.kubernetes import credentials, definitions
+from lockstep.standin.kubernetes import child, credentials, definitions
 from lockstep.standin.kubernetes.access import PREVIEW_NAMESPACES
 from lockstep.standin.kubernetes.api import Access, Api, Refused
 
@@ -51,7 +50,7 @@ class Cluster:
     programs: Mapping[str, Path]
 
     def __post_init__(self) -> None:
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
         self._access: Access | None = None
 
     @property
@@ -81,7 +80,7 @@ class Cluster:
         """Until it answers as ready. Raises Unavailable `kubernetes.no_start` with the end of its log."""
         deadline = time.monotonic() + START_S
         while not self._is_ready():
-            ended = next((one for one in self._processes if one.poll() is not None), None)
+            ended = next((one for one in self.processes if one.poll() is not None), None)
             if ended is not None or time.monotonic() > deadline:
                 raise Unavailable(
                     f"the control plane in {self.root} does not start: {self._last_words()}",
@@ -98,10 +97,10 @@ class Cluster:
 
     def stop(self) -> None:
         """At once: nothing of it is needed any more."""
-        for process in self._processes:
+        for process in self.processes:
             process.kill()
             process.wait()
-        self._processes.clear()
+        self.processes.clear()
 
     def _run(self, name: str, arguments: Sequence[str]) -> None:
         command = [sys.executable, "-I", "-S", child.__file__, str(self.programs[name]), *arguments]
@@ -109,7 +108,7 @@ class Cluster:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={"PATH": os.defpath}
             )
-        self._processes.append(process)
+        self.processes.append(process)
 
     def _is_ready(self) -> bool:
         try:
@@ -143,7 +142,7 @@ def running(
             cluster.wait()
             for level, namespace in PREVIEW_NAMESPACES.items():
                 cluster.namespace(namespace, level=level)
-            definitions.install(cluster.api, [judges[name] for name in definitions_of])
+            definitions.install(cluster.api, [*(judges[name] for name in definitions_of), definitions.OURS])
         yield clusters
 
 
@@ -181,6 +180,7 @@ def _apiserver_arguments(root: Path, files: credentials.ServerFiles, port: int, 
         "--authorization-mode=RBAC",
         f"--admission-control-config-file={root / 'admission.yaml'}",
         "--disable-admission-plugins=ServiceAccount",
+        "--allow-privileged=true",  # as everywhere: Pod Security says no, where it is to be said
         "--profiling=false",
         "--v=0",
     ]

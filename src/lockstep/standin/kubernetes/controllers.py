@@ -2,18 +2,19 @@
 
 A real cluster's controllers put finalizers on what they look after, and take them away again. If the
 controller goes first, its objects never end, and neither does the update. Here nothing puts finalizers, so
-the removal of a controller is refused while its objects are there; and what garbage collection and the
-namespace controller would finish is finished here.
+the removal of a controller is refused while its objects are there; what garbage collection and the
+namespace controller would finish is finished here; and a load balancer has a name that nothing answers to.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from lockstep.errors import DeadlineExceeded, LockstepError
-from lockstep.standin.kubernetes.api import MERGE, Api, Kind, Refused, UnknownKind
+from lockstep.standin.kubernetes.api import MERGE, Api, Kind, Object, Refused, UnknownKind
 
 LOOKED_AFTER = {
     "gateway-helm": (
@@ -42,11 +43,37 @@ OURS_TO_TAKE = ("foregroundDeletion", "kubernetes.io/pvc-protection", "kubernete
 GONE_S = 30.0
 
 
+WAITS = "pulumi.com/waitFor"
+MANAGER = "pulumi-kubernetes-"
+"""How the name of each resource's field manager begins; see objects.field_manager."""
+
+
+def give_address(api: Api, kind: Kind, live: Object, region: str) -> Object:
+    """A load balancer's name in the status of what gets one, where the provider waits for it: a Service of
+    that type, and a Gateway whose annotation says to wait. Anything else as it is."""
+    about, spec = live["metadata"], live.get("spec") or {}
+    if kind.name == "Service" and spec.get("type") == "LoadBalancer":
+        host = _host(about, region)
+        status: Object = {"loadBalancer": {"ingress": [{"hostname": host}]}}
+    elif kind.name == "Gateway" and WAITS in (about.get("annotations") or {}):
+        status = {"addresses": [{"type": "Hostname", "value": _host(about, region)}]}
+    else:
+        return live
+    path = kind.path(about["namespace"], about["name"])
+    return api.request("PATCH", f"{path}/status", None, {"status": status}, MERGE).document
+
+
+def _host(about: Mapping[str, Any], region: str) -> str:
+    """The form of a network load balancer's name in AWS; the same for the same object."""
+    digest = hashlib.sha256(f"{region}/{about['namespace']}/{about['name']}".encode()).hexdigest()
+    short = f"{about['namespace'][:8]}-{about['name'][:8]}".replace(".", "-")
+    return f"k8s-{short}-{digest[:10]}-{digest[10:26]}.elb.{region}.amazonaws.com"
+
+
 def require_no_orphans(api: Api, chart: str, release: str) -> None:
     """Raises LockstepError `kubernetes.orphans` where a chart goes before what its controller looks after."""
-    name = chart.rstrip("/").rsplit("/", 1)[-1]
     left = []
-    for version, kind in LOOKED_AFTER.get(name, ()):
+    for version, kind in LOOKED_AFTER.get(chart, ()):
         try:
             found = api.all(api.kind(version, kind))
         except UnknownKind:
@@ -54,7 +81,7 @@ def require_no_orphans(api: Api, chart: str, release: str) -> None:
         left += [f"{kind} {_shown(each)}" for each in found]
     if left:
         raise LockstepError(
-            f"release {release} of {name} cannot go: nobody would take the finalizers from {', '.join(left)}",
+            f"release {release} of {chart} cannot go: without it these never end: {', '.join(left)}",
             code="kubernetes.orphans",
             remedy="let these depend on the release, so that they are deleted before it",
         )
@@ -105,6 +132,24 @@ def remove(api: Api, kind: Kind, namespace: str, name: str) -> None:
         time.sleep(0.02)
 
 
+def clear(api: Api) -> None:
+    """Remove every object that a provider has applied, as if their control plane had gone."""
+    namespaces = api.kind("v1", "Namespace")
+    for each in api.all(namespaces):
+        if _is_applied(each):
+            remove(api, namespaces, "", each["metadata"]["name"])
+    for version in api.groups():
+        for kind in api.kinds(version).values():
+            for thing in filter(_is_applied, api.all(kind) if kind.kept else ()):
+                about = thing["metadata"]
+                _unless_gone(api, "DELETE", kind.path(about.get("namespace", ""), about["name"]))
+
+
+def _is_applied(thing: Mapping[str, Any]) -> bool:
+    managers = thing["metadata"].get("managedFields") or ()
+    return any(str(each.get("manager")).startswith(MANAGER) for each in managers)
+
+
 def _play_controllers(api: Api, kind: Kind, path: str, live: Mapping[str, Any]) -> None:
     if (kind.version, kind.name) == ("v1", "Namespace"):
         _empty(api, live["metadata"]["name"])
@@ -126,19 +171,9 @@ def _empty(api: Api, namespace: str) -> None:
     """Delete what a namespace holds; the namespace controller would."""
     for version in api.groups():
         for kind in api.kinds(version).values():
-            if kind.namespaced and kind.name not in ("Event", "LocalSubjectAccessReview", "Binding"):
-                _empty_of(api, kind, namespace)
-
-
-def _empty_of(api: Api, kind: Kind, namespace: str) -> None:
-    try:
-        names = [each["metadata"]["name"] for each in api.all(kind, namespace)]
-    except Refused as refusal:
-        if refusal.status in (404, 405):  # kinds that are asked and never kept
-            return
-        raise
-    for name in names:
-        _unless_gone(api, "DELETE", kind.path(namespace, name))
+            if kind.namespaced and kind.kept:
+                for thing in api.all(kind, namespace):
+                    _unless_gone(api, "DELETE", kind.path(namespace, thing["metadata"]["name"]))
 
 
 def _unless_gone(api: Api, method: str, path: str, body: object = None, content_type: str = "") -> None:

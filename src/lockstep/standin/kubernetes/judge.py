@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from lockstep.errors import LockstepError
-from lockstep.standin.kubernetes import controllers, definitions, objects, pods
+from lockstep.standin.kubernetes import controllers, definitions, objects, pods, status
 from lockstep.standin.kubernetes.access import PREVIEW_NAMESPACES
 from lockstep.standin.kubernetes.api import Answer, Api, Kind, Object, Refused, UnknownKind
 from lockstep.standin.kubernetes.settings import Settings
 
 ENFORCED = "pod-security.kubernetes.io/enforce"
+FORCED = "pulumi.com/patchForce"
 
 
 class Judge:
-    """One API server, as one provider resource uses it. warn: (urn, text) -> None."""
+    """One API server, as one provider resource uses it. region: the cluster's name; warn: (urn, text)."""
 
-    def __init__(self, api: Api, settings: Settings, warn: Callable[[str, str], None]) -> None:
+    def __init__(self, api: Api, settings: Settings, region: str, warn: Callable[[str, str], None]) -> None:
         self._api = api
         self._settings = settings
+        self._region = region
         self._warn = warn
         self._foreseen: dict[str, str] = {}
         self._lock = Lock()
@@ -99,21 +102,31 @@ class Judge:
     def require_no_orphans(self, chart: str, release: str) -> None:
         controllers.require_no_orphans(self._api, chart, release)
 
+    def define(self, folders: Sequence[Path]) -> None:
+        """Put definitions into the cluster; those that are there stay as they are."""
+        definitions.install(self._api, folders)
+
     def has_namespace(self, name: str) -> bool:
         return self._api.get(self._api.kind("v1", "Namespace"), "", name) is not None
 
     def _applied(self, urn: str, thing: Object, manager: str) -> Object:
-        live = self._send(urn, thing, manager, dry_run=False).document
+        sent = self._send(urn, thing, manager, dry_run=False).document
+        kind = self._api.kind(thing["apiVersion"], thing["kind"])
+        live = controllers.give_address(self._api, kind, status.report(self._api, kind, sent), self._region)
         if definitions.is_definition(thing):
             definitions.wait(self._api, thing)
         return live
 
     def _send(self, urn: str, thing: Object, manager: str, *, dry_run: bool) -> Answer:
-        """The pods first: a workload whose pods cannot be is not kept."""
+        """A workload is tried, then its pod, and only then kept: one whose pods cannot be is not."""
+        annotations = thing["metadata"].get("annotations") or {}
+        force = self._settings.force or annotations.get(FORCED) == "true"
         pod = pods.pod_of(thing)
+        answer = self._api.apply(thing, manager, dry_run=dry_run or pod is not None, force=force)
         if pod is not None:
             self._try_pod(thing, pod)
-        answer = self._api.apply(thing, manager, dry_run=dry_run, force=self._settings.force)
+            if not dry_run:
+                answer = self._api.apply(thing, manager, force=force)
         for text in answer.warnings:
             self._warn(urn, text)
         return answer

@@ -16,8 +16,9 @@ from lockstep.standin.provider import Call
 from lockstep.standin.wire import UNKNOWN, Values, holds_unknown
 
 AUTONAMED = "pulumi.com/autonamed"
-OWN = ("__inputs", "__initialApiVersion", "__fieldManager")
-"""What the provider adds to the outputs for itself."""
+OWN = ("__initialApiVersion", "__fieldManager")
+"""What the provider adds to the outputs for itself. The real one adds the inputs, too; the engine has them,
+and would not know that what is secret in them is secret here."""
 _SELECTED = {"spec.selector"}
 REPLACED_BY = {
     "apps/v1/DaemonSet": _SELECTED,
@@ -95,7 +96,7 @@ def field_manager(urn: str) -> str:
 def outputs_of(live: Object, inputs: Values, manager: str) -> Values:
     """What the engine remembers: the live object, and what the provider adds."""
     about = {key: value for key, value in live["metadata"].items() if key != "managedFields"}
-    own = (inputs, inputs.get("apiVersion", ""), manager)
+    own = (inputs.get("apiVersion", ""), manager)
     return {**live, "metadata": about, **dict(zip(OWN, own, strict=True))}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lockstep.errors import LockstepError
+from lockstep.errors import LockstepError, Unavailable
 from lockstep.standin.faults import Faults
 from lockstep.standin.kubernetes import access, objects, release, settings
 from lockstep.standin.kubernetes.api import Api, Refused
@@ -16,6 +16,7 @@ from lockstep.standin.provider import Call, Change, Checked, Failure, Found, Sta
 from lockstep.standin.wire import Values, holds_unknown
 
 UNJUDGED = "not validated by a cluster"
+SKIPPED = "Cluster is unreachable but skipUpdateUnreachable flag is set to true, skipping..."
 UNSUPPORTED = "the stand-in has no {token}: use the resource itself"
 
 
@@ -33,6 +34,7 @@ class KubernetesStandIn:
         self._settings = settings.Settings()
         self._judge: Judge | None = None
         self._cluster = ""
+        self._silence: Unavailable | None = None
 
     def warnings(self, urn: str) -> list[str]:
         """What the user was told about a resource beside failures."""
@@ -45,18 +47,32 @@ class KubernetesStandIn:
         return Checked(settings.with_unknown_named(config))
 
     def configure(self, config: Values) -> None:
-        """Raises UsageError where clusters run and it is not clear which is meant."""
+        """With unknown settings no cluster is asked: the real provider could not ask it. Raises UsageError
+        where clusters run and it is not clear which is meant."""
         self._settings = settings.read(config)
-        if self._settings.unknown and not self._settings.cluster:
+        if self._settings.unknown:
             return
         found = access.find(self._folder, self._settings.cluster)
         if found is not None:
             self._cluster = found.name
-            self._judge = Judge(Api(found.access), self._settings, self._diagnostics.warn)
+            self._silence = self._silence_of(found)
+            self._judge = Judge(Api(found.access), self._settings, found.name, self._diagnostics.warn)
+
+    def _silence_of(self, meant: access.Meant) -> Unavailable | None:
+        """What stands between us and the cluster; asked once, as the real provider does."""
+        try:
+            self._faults.reach(meant.name)
+            Api(meant.access).request("GET", "/version")
+        except Unavailable as error:
+            return error
+        return None
 
     def check(self, call: Call, old: Values, new: Values) -> Checked:
         """A name and a namespace; what the SDK's types refuse, where no API server will see the object. That
         one comes later, because nothing says here whether this is a preview."""
+        if self._silence is not None and self._settings.skip:
+            self._diagnostics.warn(call.urn, SKIPPED)
+            return Checked(old)
         inputs = objects.without_none(new)
         if call.token.endswith("Patch") or call.token.startswith("kubernetes:yaml/"):
             return Checked(inputs, [Failure("", UNSUPPORTED.format(token=call.token))])
@@ -76,7 +92,7 @@ class KubernetesStandIn:
             return Change({path: path in moved for path in objects.differences(old.inputs, new)})
         before = objects.pruned(objects.live_of(old.outputs), old.inputs) if old.outputs else old.inputs
         paths = list(objects.differences(before, new))
-        if paths and self._judge is not None and not holds_unknown(new):
+        if paths and self._judge is not None and self._silence is None and not holds_unknown(new):
             paths = self._settled(call, paths, old, new)
         mutable = new.get("kind") in self._settings.mutable
         same = old.inputs.get("metadata", {}).get("name") == (new.get("metadata") or {}).get("name")
@@ -116,7 +132,7 @@ class KubernetesStandIn:
         if self._judge is None:
             return
         if call.token == release.TOKEN:
-            self._judge.require_no_orphans(str(old.inputs.get("chart", "")), call.name)
+            self._judge.require_no_orphans(release.chart_of(old.inputs), call.name)
         else:
             self._judge.remove(*_version_and_kind(call, old), identity)
 
@@ -151,6 +167,8 @@ class KubernetesStandIn:
     def _previewed(self, call: Call, inputs: Values, *, new: bool) -> Values:
         """What a dry run makes of it, or the inputs as they are, with a warning."""
         assert self._judge is not None
+        if self._silence is not None:
+            return inputs
         if holds_unknown(inputs):
             self._diagnostics.warn(call.urn, f"{UNJUDGED}: it holds values that are not known yet")
             return inputs
@@ -178,9 +196,16 @@ class KubernetesStandIn:
                     status=404,
                     reason="NotFound",
                 )
+            self._judge.define(access.definitions(self._folder, release.brings(inputs)))
         return f"{outputs['namespace']}/{outputs['name']}", outputs
 
     def _strike(self, what: str, call: Call) -> None:
+        if self._silence is not None:
+            raise Unavailable(
+                f"configured Kubernetes cluster is unreachable: {self._silence.message}",
+                code="kubernetes.unreachable",
+                remedy=self._silence.remedy,
+            )
         self._faults.strike(what, call.token, region=self._cluster, name=call.name)
 
 

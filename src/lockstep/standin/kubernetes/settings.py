@@ -39,6 +39,8 @@ class Settings:
     namespace: str = "default"
     upsert: bool = False
     force: bool = False
+    skip: bool = False
+    """Leave the objects of a cluster that does not answer as they are, with a warning."""
     mutable: frozenset[str] = frozenset()
 
 
@@ -83,6 +85,7 @@ def read(config: Values) -> Settings:
         namespace=config.get("namespace") or "default",
         upsert=_flag(config.get("upsertExistingObjects")) is True,
         force=_flag(config.get("enablePatchForce")) is True,
+        skip=_flag(config.get("skipUpdateUnreachable")) is True,
         mutable=frozenset(kind for kind, key in mutable.items() if _flag(config.get(key)) is True),
     )
 

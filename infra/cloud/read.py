@@ -1,8 +1,8 @@
-"""What the config of a stack in the cloud says beyond the table: frozen values, each checked where it enters.
+"""The keys of a stack in the cloud, read and checked. They have defaults in Pulumi.yaml: a stack on one
+machine names none of them.
 
-These keys have defaults in Pulumi.yaml, so that a stack on one machine names none of them. A value that
-cannot be right on any account is refused here; what only an account can tell (quota, a zone's name) is not
-asked here, because a preview must not depend on it.
+A value that cannot be right on any account is refused here; what only an account can tell (quota, a zone's
+name) is not asked, because a preview must not depend on it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from infra.cloud.section import Section
+from infra.cloud.values import Capacity, Cloud, Cluster, Entry, Identity, Network, Replica, Service
 
 NAMESPACE = "lockstep:"
 KEYS: dict[str, type] = {
@@ -41,157 +43,11 @@ BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}")
-LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288)
-"""The retentions that CloudWatch Logs knows, in days."""
+LONGEST_NAME = 63
+"""Of a Service on Kubernetes: a DNS label (RFC 1123)."""
 
 LARGEST_VPC, SMALLEST_VPC = 16, 20
 """Prefix lengths: a VPC takes /16 at most, and below /20 three private subnets run out of pod addresses."""
-
-
-@dataclass(frozen=True)
-class Network:
-    """cidrs: region -> the VPC's block. nat: how many NAT gateways: none, one a region, one a zone."""
-
-    cidrs: Mapping[str, str]
-    nat: str
-    flow_log_days: int
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """version: of Kubernetes. allow: the blocks that may reach the public endpoint; empty: there is none."""
-
-    version: str
-    allow: tuple[str, ...]
-    log_days: int
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """GPU nodes of one region. min, max: nodes. spot_percent: of the nodes above min. sharing: of one GPU;
-    slices: pods a GPU when it is shared."""
-
-    by: str
-    instance_types: tuple[str, ...]
-    min: int
-    max: int
-    spot_percent: int
-    reservation: str | None
-    sharing: str
-    slices: int
-
-
-@dataclass(frozen=True)
-class Service:
-    """One model's pods in one slot. gpus: a pod. in_flight: requests a pod is scaled to.
-    jurisdictions: where its routes, replicas and buckets may lie; empty: anywhere."""
-
-    gpus: int
-    cpu: float
-    memory_gib: int
-    min: int
-    max: int
-    in_flight: int
-    jurisdictions: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """domain: the name that clients use; zone: the id of the Route 53 zone that holds it."""
-
-    by: str
-    domain: str
-    zone: str
-
-
-@dataclass(frozen=True)
-class Replica:
-    """Where the audit bucket is copied to. account: empty: this one."""
-
-    bucket: str
-    region: str
-    account: str
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Who may assume the roles of CI. issuer: of the OIDC tokens; repository: owner/name; empty: no CI."""
-
-    issuer: str
-    repository: str
-    branch: str
-
-
-@dataclass(frozen=True)
-class Cloud:
-    account: str
-    network: Network
-    cluster: Cluster
-    capacity: Capacity
-    services: Mapping[str, Service]
-    images: Mapping[str, str]
-    """Digest of a release's lock file -> the image made from it, by digest."""
-    entry: Entry
-    registry: str
-    replica: Replica
-    identity: Identity
-
-
-class Section:
-    """One mapping of the config, read key by key; what is wrong is said with the key, and all at once."""
-
-    def __init__(self, key: str, value: object, known: Sequence[str], problems: list[str]) -> None:
-        self.key, self.problems = key, problems
-        self.values: dict[str, Any] = {}
-        if not isinstance(value, dict):
-            problems.append(f"{key}: must be a mapping, is {value!r}")
-            return
-        for name in value.keys() - set(known):
-            problems.append(f"{key}.{name}: unknown key; known: {', '.join(known)}")
-        self.values = value
-
-    def wrong(self, name: str, said: str) -> None:
-        self.problems.append(f"{self.key}.{name}: {said}")
-
-    def text(self, name: str, pattern: re.Pattern[str], what: str, default: str | None = None) -> str:
-        value = self.values.get(name, default)
-        if value == default and default is not None:
-            return default
-        if not isinstance(value, str) or pattern.fullmatch(value) is None:
-            self.wrong(name, f"{value!r} is not {what}")
-            return ""
-        return value
-
-    def choice(self, name: str, allowed: Sequence[str], default: str) -> str:
-        value = self.values.get(name, default)
-        if value not in allowed:
-            self.wrong(name, f"{value!r} is not one of {', '.join(allowed)}")
-            return default
-        return str(value)
-
-    def whole(self, name: str, low: int, high: int, default: int) -> int:
-        value = self.values.get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            self.wrong(name, f"{value!r} is not a whole number from {low} to {high}")
-            return default
-        return value
-
-    def number(self, name: str, low: float, high: float, default: float) -> float:
-        value = self.values.get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            self.wrong(name, f"{value!r} is not a number from {low:g} to {high:g}")
-            return default
-        return value
-
-    def texts(self, name: str, pattern: re.Pattern[str], what: str) -> tuple[str, ...]:
-        value = self.values.get(name, [])
-        if not isinstance(value, list):
-            self.wrong(name, f"must be a list, is {value!r}")
-            return ()
-        for item in value:
-            if not isinstance(item, str) or pattern.fullmatch(item) is None:
-                self.wrong(name, f"{item!r} is not {what}")
-        return tuple(str(item) for item in value)
 
 
 def block(value: object) -> ipaddress.IPv4Network | None:
@@ -209,6 +65,7 @@ def cloud_of(own: Mapping[str, Any], cidrs: Mapping[str, Any], problems: list[st
     if account and ACCOUNT.fullmatch(account) is None:
         problems.append(f"{NAMESPACE}account: {account!r} is not an account number (12 digits)")
     models = own["models"] if isinstance(own.get("models"), dict) else {}
+    _names(models, problems)
     return Cloud(
         account=account,
         network=_network(own["network"], cidrs, problems),
@@ -221,6 +78,16 @@ def cloud_of(own: Mapping[str, Any], cidrs: Mapping[str, Any], problems: list[st
         replica=_replica(own.get("audit"), list(cidrs), problems),
         identity=_identity(own["identity"], problems),
     )
+
+
+def _names(models: Mapping[str, Any], problems: list[str]) -> None:
+    """A slot's objects are called after model, region and slot, and Kubernetes takes no longer names."""
+    for model, places in models.items():
+        for region in places if isinstance(places, dict) else ():
+            length = len(f"{model}-{region}-green")
+            if length > LONGEST_NAME:
+                key = f"{NAMESPACE}models.{model}.{region}"
+                problems.append(f"{key}: names of {length} letters follow; {LONGEST_NAME} are the most")
 
 
 def _network(value: object, cidrs: Mapping[str, Any], problems: list[str]) -> Network:
@@ -238,11 +105,10 @@ def _network(value: object, cidrs: Mapping[str, Any], problems: list[str]) -> Ne
             if parsed.overlaps(taken):
                 problems.append(f"{key}: {declared} overlaps {taken} of {other}")
         known[region] = parsed
-    days = section.values.get("flow_log_days", 30)
-    if days not in LOG_DAYS:
-        section.wrong("flow_log_days", f"{days!r} is not one of {', '.join(map(str, LOG_DAYS))}")
     return Network(
-        {region: str(parsed) for region, parsed in known.items()}, section.choice("nat", NAT, "region"), days
+        {region: str(parsed) for region, parsed in known.items()},
+        section.choice("nat", NAT, "region"),
+        section.days("flow_log_days", 30),
     )
 
 
@@ -258,11 +124,10 @@ def _cluster(value: object, problems: list[str]) -> Cluster:
             allow.append(str(item))
     elif endpoint != PRIVATE:
         section.wrong("endpoint", f"{endpoint!r} is neither {PRIVATE} nor a list of blocks that may reach it")
-    days = section.values.get("log_days", 90)
-    if days not in LOG_DAYS:
-        section.wrong("log_days", f"{days!r} is not one of {', '.join(map(str, LOG_DAYS))}")
     return Cluster(
-        section.text("version", VERSION, "a Kubernetes version such as 1.34", "1.34"), tuple(allow), days
+        section.text("version", VERSION, "a Kubernetes version such as 1.34", "1.34"),
+        tuple(allow),
+        section.days("log_days", 90),
     )
 
 

@@ -1,0 +1,76 @@
+"""What fits on a region's nodes, worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from infra.aws.preflight import Need, need, pods_per_node, preflight, quotas
+from infra.cloud import Capacity, Service
+
+SMALL = Capacity(
+    by="auto",
+    instance_types=("g6.xlarge",),
+    min=1,
+    max=4,
+    spot_percent=0,
+    reservation=None,
+    sharing="none",
+    slices=1,
+)
+SERVICE = Service(gpus=1, cpu=2, memory_gib=8, min=1, max=2, in_flight=16, jurisdictions=())
+ENOUGH = {"L-DB2E81BA": 10_000, "L-417A185B": 10_000, "L-3819A6DF": 10_000}
+
+
+@pytest.mark.parametrize(
+    ("types", "slices", "changes", "pods"),
+    [
+        (("g6.xlarge",), 1, {}, 1),
+        (("g6.12xlarge",), 1, {}, 4),
+        (("g6.12xlarge",), 1, {"gpus": 2}, 2),
+        (("g6.12xlarge",), 1, {"gpus": 3}, 1),
+        (("g6.xlarge",), 4, {"cpu": 0.5, "memory_gib": 2}, 4),
+        (("g6.xlarge",), 4, {"memory_gib": 7}, 1),  # two would fit by CPU and GPU, not by memory
+        (("g6.xlarge",), 4, {"cpu": 2, "memory_gib": 2}, 1),
+        (("g6.xlarge",), 1, {"gpus": 2}, 0),
+        (("g6.12xlarge", "g6.xlarge"), 1, {}, 1),  # the smallest type is the one that may come
+    ],
+)
+def test_a_node_holds_what_its_gpus_cpus_and_memory_allow(
+    types: tuple[str, ...], slices: int, changes: dict[str, int], pods: int
+) -> None:
+    capacity = replace(SMALL, instance_types=types, slices=slices)
+    assert pods_per_node(capacity, replace(SERVICE, **changes)) == pods
+
+
+def test_both_slots_at_full_size_and_a_pod_that_surges_are_counted() -> None:
+    assert need(SMALL, [SERVICE]) == Need(full=5, surge=4)
+    assert need(SMALL, [SERVICE, replace(SERVICE, max=4, min=2)]) == Need(full=14, surge=11)
+    assert need(SMALL, [replace(SERVICE, gpus=0)]) == Need(0, 0)
+
+
+def test_nothing_is_said_when_everything_fits() -> None:
+    assert preflight("eu-central-1", replace(SMALL, max=5), [SERVICE], ENOUGH) == []
+
+
+def test_the_surge_path_is_offered_where_it_fits_and_only_there() -> None:
+    (said,) = preflight("eu-central-1", SMALL, [SERVICE], ENOUGH)
+    assert "both slots at full size need 5 nodes, and capacity.max is 4" in said
+    assert "goes by surge" in said
+    (said,) = preflight("eu-central-1", replace(SMALL, max=3), [SERVICE], ENOUGH)
+    assert "not even one slot" in said
+
+
+def test_a_quota_is_counted_in_vcpus_of_the_largest_type_by_how_nodes_are_bought() -> None:
+    mixed = replace(SMALL, instance_types=("g6.xlarge", "g6.2xlarge", "p5.4xlarge"), max=11, spot_percent=50)
+    assert quotas(mixed) == {"L-DB2E81BA": 48, "L-417A185B": 96, "L-3819A6DF": 40, "L-7212CCBC": 80}
+
+
+def test_a_quota_that_is_too_small_is_named_and_one_that_nobody_asked_is_said_to_be_unknown() -> None:
+    roomy = replace(SMALL, max=5)
+    (said,) = preflight("eu-central-1", roomy, [SERVICE], {"L-DB2E81BA": 19})
+    assert "L-DB2E81BA allows 19 vCPUs, and 5 nodes need 20" in said
+    assert preflight("eu-central-1", roomy, [SERVICE], {"L-DB2E81BA": 20}) == []
+    (said,) = preflight("eu-central-1", roomy, [SERVICE], {})
+    assert "not known" in said

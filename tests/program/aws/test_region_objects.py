@@ -1,0 +1,63 @@
+"""A region's objects on a real API server with the real definitions: every one is taken as it is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from infra.aws.ground import ground
+from infra.aws.region import region
+from lockstep.standin.kubernetes.cluster import Cluster
+from lockstep.standin.kubernetes.definitions import is_definition, wait
+from tests.support.clouds import Registered, declare, quiet_engine, stack
+from tests.support.clusters import clusters
+
+__all__ = ["quiet_engine"]
+
+REGION = "eu-central-1"
+RESERVED = {"reservation": "cr-0123456789abcdef0", "instance_types": ["g6.xlarge"]}
+WAYS: list[dict[str, Any]] = [
+    {"by": "auto", "spot_percent": 50},
+    {"by": "auto", **RESERVED},
+    {"by": "karpenter", "spot_percent": 50, "sharing": "time-slicing", "slices": 4},
+    {"by": "karpenter", "sharing": "mig", "slices": 7, "instance_types": ["p5.48xlarge"], "max": 9},
+    {"by": "karpenter", **RESERVED},
+    {"by": "managed"},
+]
+pytestmark = pytest.mark.usefixtures("quiet_engine")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """With nothing but what EKS itself brings: Auto Mode's kinds, and so Karpenter's."""
+    folder = tmp_path_factory.mktemp("clusters")
+    with clusters(folder, [REGION], definitions=("karpenter-crds",)) as started:
+        yield started[REGION]
+
+
+def rank(each: Registered) -> int:
+    """Definitions, then namespaces, then what is of their kinds and in them."""
+    kinds = ("CustomResourceDefinition", "Namespace")
+    return next((index for index, kind in enumerate(kinds) if each.type.endswith(f":{kind}")), len(kinds))
+
+
+def as_object(each: Registered) -> dict[str, Any]:
+    return {key: value for key, value in each.inputs.items() if not key.startswith("__")}
+
+
+@pytest.mark.parametrize("capacity", WAYS, ids=lambda way: f"{way['by']}-{len(way)}-{way.get('sharing')}")
+def test_every_object_is_taken_by_a_real_api_server(cluster: Cluster, capacity: dict[str, Any]) -> None:
+    settings = stack("staging", capacity=capacity)
+    registered = declare(lambda: region(ground(settings), REGION, after=[])).registered.values()
+    objects = [
+        each for each in registered if each.type.startswith("kubernetes:") and "helm.sh" not in each.type
+    ]
+    assert len(objects) > 20
+    for each in sorted(objects, key=rank):
+        thing = as_object(each)
+        answer = cluster.api.apply(thing, "lockstep", force=True)
+        assert not answer.warnings, f"{each.key}: {answer.warnings}"
+        if is_definition(thing):
+            wait(cluster.api, thing)

@@ -1,0 +1,207 @@
+"""check: every wrong word of a cloud stack's file, found before any preview, and all of them at once."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lockstep.checks import Problem, problems
+from lockstep.paths import Paths
+from lockstep.workspace import Workspace
+
+ROOT = Path(__file__).parents[2]
+Config = dict[str, Any]
+Edit = Callable[[Config], None]
+
+
+class Checked:
+    """A checkout that has nothing but stack files."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (root / "Pulumi.yaml").write_text((ROOT / "Pulumi.yaml").read_text())
+        self.workspace = Workspace(Paths(root=root, state=root / "state"), "staging")
+        self.good: Config = yaml.safe_load((ROOT / "Pulumi.staging.yaml").read_text())["config"]
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(root / "no-config"))
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(root / "no-credentials"))
+        for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+            monkeypatch.delenv(name, raising=False)
+        self.monkeypatch = monkeypatch
+
+    def problems(self, *edits: Edit) -> list[Problem]:
+        values = copy.deepcopy(self.good)
+        for edit in edits:
+            edit(values)
+        self.workspace.file.path.write_text(yaml.safe_dump({"config": values}))
+        return problems(self.workspace)
+
+    def said(self, *edits: Edit) -> list[str]:
+        """What is wrong beyond what this machine lacks."""
+        machine = ("plugin.missing", "aws.no_credentials")
+        return [f"{each.code}: {each.message}" for each in self.problems(*edits) if each.code not in machine]
+
+
+@pytest.fixture
+def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checked:
+    return Checked(tmp_path, monkeypatch)
+
+
+def put(path: str, value: Any) -> Edit:
+    """Sets `key.of.a[0].value` of a config."""
+
+    def edit(values: Config) -> None:
+        *parts, last = path.replace("[", ".").replace("]", "").split(".")
+        at: Any = values
+        for part in (f"lockstep:{parts[0]}", *parts[1:]) if parts else ():
+            at = at[int(part)] if part.isdigit() else at[part]
+        at[int(last) if last.isdigit() else last if parts else f"lockstep:{last}"] = value
+
+    return edit
+
+
+WRONG: list[tuple[str, Any, str]] = [
+    ("regions[1].name", "us-east-7", "'us-east-7' is no region that Lockstep knows"),
+    ("regions[1].cidr", "10.16.128.0/17", "overlaps 10.16.0.0/16 of eu-central-1"),
+    ("regions[1].cidr", "8.8.0.0/16", "is not a private IPv4 block"),
+    ("regions[1].cidr", "10.17.0.0/24", "is not between /16 and /20"),
+    ("regions[1].cidr", "10.17.0.1/16", "is not a private IPv4 block"),
+    ("account", "12345", "is not an account number (12 digits)"),
+    ("network.nat", "one", "'one' is not one of none, region, zone"),
+    ("network.flow_log_days", 31, "31 is not one of 1, 3, 5"),
+    ("cluster.version", 1.34, "1.34 is not a Kubernetes version"),
+    ("cluster.endpoint", "public", "'public' is neither private nor a list"),
+    ("cluster.endpoint", ["0.0.0.0/0"], "is not an IPv4 block narrower than everybody"),
+    ("cluster.endpoint", [], "[] is neither private nor a list"),
+    ("cluster.log_days", True, "True is not one of"),
+    ("capacity.by", "ec2", "'ec2' is not one of auto, karpenter, managed"),
+    ("capacity.instance_types", [], "names no instance type"),
+    ("capacity.instance_types", ["g4ad.xlarge"], "no instance type with an NVIDIA GPU"),
+    ("capacity.instance_types", ["p5.48xlarge"], "does not offer p5.48xlarge"),
+    ("capacity.max", 0, "0 is not a whole number from 1 to 1000"),
+    ("capacity.min", 9, "4 is below min, 9"),
+    ("capacity.spot_percent", 101, "101 is not a whole number from 0 to 100"),
+    ("capacity.reservation", "cr-1", "is not a capacity reservation"),
+    ("capacity.sharing", "mps", "'mps' is not one of none, mig, time-slicing"),
+    ("capacity.slices", 4, "4 does not go with sharing none"),
+    ("services.digits.max", 0, "0 is not a whole number from 1 to 1000"),
+    ("services.digits.min", 7, "2 is below min, 7"),
+    ("services.digits.gpus", 8, "asks for 8 GPUs a pod"),
+    ("services.digits.cpu", "2", "'2' is not a number from 0.1 to 192"),
+    ("services.digits.gpu", 1, "lockstep:services.digits.gpu: unknown key"),
+    ("services.digits.jurisdictions", ["eu"], "digits may lie in eu only, and us-east-1 is in us"),
+    ("services.digits.jurisdictions", ["br"], "digits may lie in br only, and eu-central-1 is in eu"),
+    ("services.faces", {}, "lockstep:services.faces: unknown key"),
+    ("images", {"sha256:" + "a" * 64: "repository/serving:v3"}, "is not an image by digest"),
+    ("images", {"v3": "repository/serving@sha256:" + "a" * 64}, "is not the digest of a lock file"),
+    ("entry.by", "cloudfront", "'cloudfront' is not one of latency, accelerator"),
+    ("entry.domain", "vision", "'vision' is not a domain"),
+    ("entry.zone", None, "is not the id of the Route 53 zone that holds staging.vision.example.com"),
+    ("registry.bucket", "Releases", "'Releases' is not a bucket name"),
+    ("identity.repository", "vision", "'vision' is not owner/name"),
+    ("audit.replica", None, "lockstep:audit.replica: must be a mapping"),
+    ("audit.replica.region", "eu-central-1", "a copy belongs in another region"),
+    ("audit.replica.region", "eu-central-9", "'eu-central-9' is no region that Lockstep knows"),
+    ("audit.replica.account", "7", "is not an account number"),
+    ("audit.retention_days", 0, "0 is not a whole number from 1 to 36500"),
+    ("target", "gcp", "'gcp' is not one of local, aws"),
+]
+
+
+def test_the_committed_stacks_have_nothing_wrong_but_what_this_machine_lacks(checked: Checked) -> None:
+    assert checked.said() == []
+    assert {each.code for each in checked.problems()} == {"plugin.missing", "aws.no_credentials"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"), WRONG, ids=[f"{path}={value}" for path, value, _ in WRONG]
+)
+def test_a_wrong_value_is_said_with_its_key(checked: Checked, path: str, value: Any, said: str) -> None:
+    found = checked.said(put(path, value))
+    assert any(said in each for each in found), found
+
+
+def test_everything_wrong_is_said_at_once(checked: Checked) -> None:
+    edits = [
+        put(path, value) for path, value, _ in WRONG if path in ("regions[1].name", "entry.zone", "account")
+    ]
+    found = checked.problems(*edits, put("capacity.min", 9))
+    messages = "\n".join(each.message for each in found)
+    for said in ("us-east-7", "Route 53 zone", "account number", "below min", "plugin aws", "credentials"):
+        assert said in messages, messages
+    assert all(each.remedy for each in found)
+
+
+@pytest.mark.parametrize(
+    ("capacity", "code"),
+    [
+        ({"sharing": "time-slicing", "slices": 4}, "capacity.auto_sharing"),
+        ({"sharing": "mig", "slices": 2, "by": "managed"}, "capacity.mig_gpu"),
+        ({"max": 1}, "capacity.too_small"),
+    ],
+)
+def test_pairs_that_cannot_work_are_refused(checked: Checked, capacity: Config, code: str) -> None:
+    edits = [put(f"capacity.{key}", value) for key, value in capacity.items()]
+    assert any(each.startswith(f"{code}:") for each in checked.said(*edits))
+
+
+def test_a_name_that_kubernetes_does_not_take_is_refused(checked: Checked) -> None:
+    long = "a" * 39 + "b"
+    model = checked.good["lockstep:models"]["digits"]
+    found = checked.said(put("models", {long: model}), put("services", {}))
+    assert [each for each in found if "names of 61 letters" in each] == []
+    longer = {"ap-northeast-1-and-then-some": model["ap-northeast-1"]}
+    assert any("63 are the most" in each for each in checked.said(put("models", {long: longer})))
+
+
+def test_a_local_stack_has_no_networks(checked: Checked) -> None:
+    assert any("unknown key" in each for each in checked.said(put("target", "local")))
+
+
+def state(checked: Checked, **inputs: Any) -> None:
+    """An engine's state with a gate that was given these inputs."""
+    gate = {"type": "lockstep:index:PromotionGate", "inputs": inputs}
+    file = checked.workspace.state_file
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"checkpoint": {"latest": {"resources": [gate]}}}))
+
+
+def test_a_retention_shorter_than_before_is_refused(checked: Checked) -> None:
+    state(checked, target="aws", retention_days=91.0)
+    assert [each.partition(":")[0] for each in checked.said()] == ["audit.shorter_retention"]
+    assert checked.said(put("audit.retention_days", 91)) == []
+
+
+def test_a_stack_that_runs_elsewhere_is_refused(checked: Checked) -> None:
+    state(checked, target="local", retention_days=1)
+    assert [each.partition(":")[0] for each in checked.said()] == ["stack.other_target"]
+
+
+def test_a_plugin_for_which_the_project_names_a_folder_need_not_be_installed(checked: Checked) -> None:
+    file = checked.workspace.file.project_file
+    project = yaml.safe_load(file.read_text())
+    project["plugins"]["providers"].append({"name": "aws", "path": "elsewhere"})
+    file.write_text(yaml.safe_dump(project))
+    (missing,) = [each for each in checked.problems() if each.code == "plugin.missing"]
+    assert "plugin kubernetes" in missing.message
+
+
+def test_a_plugin_that_is_installed_and_credentials_that_are_there_are_no_problem(checked: Checked) -> None:
+    from lockstep.checks.machine import PLUGINS, metadata
+
+    for name, package in PLUGINS.items():
+        folder = checked.workspace.paths.state / "pulumi" / "plugins"
+        (folder / f"resource-{name}-v{metadata.version(package)}").mkdir(parents=True)
+    checked.monkeypatch.setenv("AWS_ACCESS_KEY_ID", "example")
+    checked.monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+    assert checked.problems() == []
+
+
+def test_a_profile_that_is_not_there_is_named(checked: Checked) -> None:
+    checked.monkeypatch.setenv("AWS_PROFILE", "nobody")
+    assert any("in the profile nobody" in each.message for each in checked.problems())
