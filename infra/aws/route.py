@@ -14,6 +14,10 @@ from infra.aws.warrant import route_warrant
 from lockstep.local.httproute import http_route, route_name
 from lockstep.table import SLOTS, Cell, is_withdrawn
 
+TAKEN_BACK = {"pulumi.com/patchForce": "true"}
+"""By this word the provider takes fields back that somebody else has written: an edited weight is to be
+mended, and not to be a conflict."""
+
 
 def route(
     estate: Estate,
@@ -46,17 +50,16 @@ def route(
         route_name(model, place.region),
         api_version="gateway.networking.k8s.io/v1",
         kind="HTTPRoute",
-        metadata=made.apply(lambda route: claimed(route["metadata"], place.namespace)),
+        # Name and namespace are plain: with an unknown name a preview would show another route in its place.
+        metadata={
+            "name": route_name(model, place.region),
+            "namespace": place.namespace,
+            "labels": made.apply(lambda route: route["metadata"]["labels"]),
+            "annotations": made.apply(lambda route: {**route["metadata"]["annotations"], **TAKEN_BACK}),
+        },
         spec=made.apply(lambda route: route["spec"]),
         opts=place.options(after=[*after, warranted, nobody]),
     )
-
-
-def claimed(metadata: dict[str, Any], namespace: str) -> dict[str, Any]:
-    """With the word by which the provider takes fields back that somebody else has written: an edited weight
-    is to be mended, and not to be a conflict."""
-    annotations = {**metadata["annotations"], "pulumi.com/patchForce": "true"}
-    return {**metadata, "namespace": namespace, "annotations": annotations}
 
 
 def whole(cell: Cell) -> Cell:

@@ -81,6 +81,8 @@ on = {{"status": "Enabled"}}
 aws.create("s3/bucketVersioning:BucketVersioning", {{"bucket": "audit", "versioningConfiguration": on}})
 role = aws.create("iam/role:Role", {{"assumeRolePolicy": {NOBODY!r}}})
 key = aws.create("kms/key:Key", {{"customerMasterKeySpec": "ECC_NIST_P256", "keyUsage": "SIGN_VERIFY"}})
+heads = {{"customerMasterKeySpec": "ECC_NIST_EDWARDS25519", "keyUsage": "SIGN_VERIFY"}}
+aws.create("kms/key:Key", heads, "heads")
 aws.create("kms/alias:Alias", {{"targetKeyId": key.id}})
 aws.create("ecr/repository:Repository", {{"imageTagMutability": "IMMUTABLE"}})
 aws.create("route53/zone:Zone", {{"name": "example.org"}})

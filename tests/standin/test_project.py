@@ -100,6 +100,14 @@ def test_secrets_and_their_key_stay_behind_and_the_callers_words_come_over_it(ch
     assert "v1:abc" in (checkout.root / "Pulumi.staging.yaml").read_text()
 
 
+def test_its_state_lies_in_its_folder_wherever_the_stack_runs(
+    checkout: Paths, toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://the-state-of-others")
+    made = project.make(checkout, "staging")
+    assert made.environment(toolchain)["PULUMI_BACKEND_URL"].startswith(f"file://{made.folder}/")
+
+
 def test_making_it_again_keeps_its_own_key_and_account(checkout: Paths) -> None:
     made = project.make(checkout, "staging")
     before = (made.folder / "passphrase").read_text()

@@ -141,8 +141,9 @@ def test_deploy_is_the_only_user_of_the_automation_api() -> None:
 
 def test_no_file_in_the_package_declares_infrastructure() -> None:
     speakers = ("deploy.py", "language_host.py")  # the engine's API, and the engine's own protocol
+    rooms = {"provider", "standin"}  # our own plugin, and those that answer in place of others
     paths = [
-        path for path in SOURCE.rglob("*.py") if "provider" not in path.parts and path.name not in speakers
+        path for path in SOURCE.rglob("*.py") if not rooms & set(path.parts) and path.name not in speakers
     ]
     assert offenders(paths, "pulumi") == []
 

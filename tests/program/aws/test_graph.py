@@ -105,8 +105,16 @@ def names_of(shown: OfflinePreview, kind: str) -> set[str]:
 def test_an_empty_slot_has_its_route_and_no_service(shown: Shown) -> None:
     regions = ("eu-central-1", "us-east-1", "ap-northeast-1")
     for stack in STACKS:
-        assert names_of(shown[stack], "HTTPRoute") == {f"digits-{region}" for region in regions}
+        health = {f"health-{region}-route" for region in regions}
+        assert names_of(shown[stack], "HTTPRoute") - health == {f"digits-{region}" for region in regions}
         assert names_of(shown[stack], "Deployment") == {f"digits-{region}-blue" for region in regions}
+
+
+def test_a_route_keeps_its_name_in_a_preview(shown: Shown) -> None:
+    for each in shown["staging"].plan.resources:
+        if each.type.endswith(":HTTPRoute") and each.name.startswith("digits-"):
+            about = each.inputs["metadata"]
+            assert (about["name"], about["namespace"]) == (each.name, "models")
 
 
 def of_provider(shown: OfflinePreview, package: str) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.aws.route import answering
+from infra.aws.route import answering, whole
 from lockstep.local.httproute import ANNOTATION, http_route
 
 RELEASE, RECORD = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -29,3 +29,9 @@ def test_the_object_names_its_record() -> None:
     route = http_route("digits", "eu-central-1", EMPTY, intent=3, record=RECORD)
     assert route["metadata"]["annotations"][ANNOTATION + "record"] == RECORD
     assert ANNOTATION + "record" not in http_route("d", "r", EMPTY, intent=3)["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize("cell", [EMPTY, {"withdraw": RELEASE}, {**EMPTY, "blue": RELEASE}])
+def test_a_cell_whose_nulls_the_engine_has_dropped_is_whole_again(cell: dict[str, object]) -> None:
+    crossed = {key: value for key, value in cell.items() if value is not None}
+    assert whole(crossed) == cell

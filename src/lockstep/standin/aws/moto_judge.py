@@ -101,6 +101,9 @@ def _text(policy: Any) -> Any:
     return policy if isinstance(policy, str) or policy is None else json.dumps(policy)
 
 
+BEHIND = {"ECC_NIST_EDWARDS25519": "ECC_NIST_P256"}
+"""What AWS takes and moto has not heard of -> the nearest thing that it has."""
+
 Named = Callable[[Any, str], Any]
 VPC, BUCKET, ROLE, KEY = "aws:ec2/vpc:Vpc", "aws:s3/bucket:Bucket", "aws:iam/role:Role", "aws:kms/key:Key"
 REPOSITORY, ZONE = "aws:ecr/repository:Repository", "aws:route53/zone:Zone"
@@ -171,7 +174,7 @@ def _role_policy(values: Values, named: Named) -> Request:
 def _key(values: Values, named: Named) -> Request:
     parameters = {
         "Policy": _text(values.get("policy")),
-        "KeySpec": values["customerMasterKeySpec"],
+        "KeySpec": BEHIND.get(values["customerMasterKeySpec"], values["customerMasterKeySpec"]),
         "KeyUsage": values["keyUsage"],
         "MultiRegion": values.get("multiRegion"),
     }

@@ -13,7 +13,7 @@ from lockstep.standin.kubernetes.diagnostics import Diagnostics
 from lockstep.standin.kubernetes.judge import Judge
 from lockstep.standin.kubernetes.sdk import Types
 from lockstep.standin.provider import Call, Change, Checked, Failure, Found, State
-from lockstep.standin.wire import Values, holds_unknown
+from lockstep.standin.wire import UNKNOWN, Values, holds_unknown
 
 UNJUDGED = "not validated by a cluster"
 SKIPPED = "Cluster is unreachable but skipUpdateUnreachable flag is set to true, skipping..."
@@ -95,7 +95,8 @@ class KubernetesStandIn:
         if paths and self._judge is not None and self._silence is None and not holds_unknown(new):
             paths = self._settled(call, paths, old, new)
         mutable = new.get("kind") in self._settings.mutable
-        same = old.inputs.get("metadata", {}).get("name") == (new.get("metadata") or {}).get("name")
+        about = new.get("metadata") or {}
+        same = about is not UNKNOWN and old.inputs.get("metadata", {}).get("name") == about.get("name")
         return Change(
             {path: objects.replaces({} if mutable else new, path) for path in paths},
             delete_before_replace=same,
