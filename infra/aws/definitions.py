@@ -1,26 +1,39 @@
-"""The definitions of custom resources, each a resource of its own and kept when the stack goes.
+"""The definitions of custom resources: a release of their own in each cluster, kept when the stack goes.
 
-A chart that brought them would take them away with itself, and with them every object of their kinds. They
-come out of their projects' Go modules, in versions that are pinned and whose bytes are checked like those of
-the toolchain; descriptions are left out, which are most of their size and mean nothing to a cluster.
+A controller's chart that brought them would take them away with itself, and with them every object of their
+kinds. They come out of their projects' Go modules, in versions that are pinned and whose bytes are checked
+like those of the toolchain, and are packed into a chart in this checkout. One by one, as resources of the
+engine, they were a megabyte of state a region and most of the time of a preview; as they are published, with
+their descriptions, they are more than a release may hold.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import pulumi_kubernetes as k8s
 
 from infra.aws.kubernetes import Kubernetes
+from lockstep.files import write_atomic
+from lockstep.paths import here
 
 ALWAYS = ("gateway-api-crds", "envoy-gateway-crds", "keda-crds")
 KARPENTER = "karpenter-crds"
 KIND = "CustomResourceDefinition"
+NAME = "lockstep-definitions"
+NAMESPACE = "kube-system"
+WAIT_S = 300
+FOLDER = Path(".lockstep") / "charts"
+CHART = "Chart.yaml"
+TEMPLATE = '{{ range $path, $_ := .Files.Glob "definitions/*" }}\n---\n{{ $.Files.Get $path }}\n{{ end }}\n'
+"""Every file as it is: what looks like a template in a rule of a definition is none."""
+
+KEEP = {"helm.sh/resource-policy": "keep"}
 
 
 def wanted(capacity: str) -> tuple[str, ...]:
@@ -28,32 +41,46 @@ def wanted(capacity: str) -> tuple[str, ...]:
     return (*ALWAYS, KARPENTER) if capacity == "karpenter" else ALWAYS
 
 
-def definitions(inside: Kubernetes) -> list[pulumi.Resource]:
-    """All of them. They wait for nothing but the cluster, and charts and objects wait for them."""
-    return [
-        k8s.apiextensions.CustomResource(
-            f"definition-{inside.site.region}-{each['metadata']['name']}",
-            api_version=each["apiVersion"],
-            kind=each["kind"],
-            metadata=each["metadata"],
-            spec=each["spec"],
-            opts=inside.options(retain_on_delete=True),
-        )
-        for each in known(wanted(inside.site.ground.cloud.capacity.by))
-    ]
+def definitions(inside: Kubernetes) -> k8s.helm.v3.Release:
+    """All of them in one release. It waits for nothing but the cluster; charts and objects wait for it."""
+    name = chart(wanted(inside.site.ground.cloud.capacity.by)).name
+    return k8s.helm.v3.Release(
+        f"definitions-{inside.site.region}",
+        name=NAME,
+        chart=f"../{(FOLDER / name).as_posix()}",  # the program's folder is where the engine looks from
+        namespace=NAMESPACE,
+        skip_crds=True,
+        atomic=True,
+        timeout=WAIT_S,
+        opts=inside.options(retain_on_delete=True),
+    )
 
 
-@cache
-def known(folders: Sequence[str]) -> tuple[Mapping[str, Any], ...]:
-    """The definitions in these folders, in the order of their names. Folders that are missing are made.
+def chart(folders: tuple[str, ...]) -> Path:
+    """The chart of these folders, which is made where it is missing. Its name says what is in it.
 
-    Raises Unavailable `toolchain.*` where one cannot be made.
+    Raises Unavailable `toolchain.*` where a folder cannot be had.
     """
     from lockstep.toolchain.judges import ensure
 
-    made = ensure(folders, lambda line: print(line, file=sys.stderr))  # noqa: T201
-    found = [each for folder in made.values() for each in _read(folder)]
-    return tuple(sorted(found, key=lambda each: str(each["metadata"]["name"])))
+    found = ensure(folders, lambda line: print(line, file=sys.stderr))  # noqa: T201
+    sources = "\n".join([TEMPLATE, *(folder.parent.name for folder in found.values())])
+    made = here().root / FOLDER / f"definitions-{hashlib.sha256(sources.encode()).hexdigest()[:12]}"
+    if not (made / CHART).exists():
+        _write(made, found)
+    return made
+
+
+def _write(made: Path, found: Mapping[str, Path]) -> None:
+    """Chart.yaml last: a chart that has it is whole."""
+    files = {"templates/definitions.yaml": TEMPLATE}
+    for folder in found.values():
+        for each in _read(folder):
+            files[f"definitions/{each['metadata']['name']}.json"] = json.dumps(each, separators=(",", ":"))
+    files[CHART] = f"apiVersion: v2\nname: {NAME}\nversion: 1.0.0\n"
+    for name, text in files.items():
+        (made / name).parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(made / name, text.encode())
 
 
 def _read(folder: Path) -> Iterator[dict[str, Any]]:
@@ -64,8 +91,9 @@ def _read(folder: Path) -> Iterator[dict[str, Any]]:
         for each in yaml.load_all(path.read_text(), Loader=loader):
             if isinstance(each, dict) and each.get("kind") == KIND:
                 about = each["metadata"]
-                metadata = {key: about[key] for key in ("name", "annotations", "labels") if key in about}
-                yield {**each, "metadata": metadata, "spec": short(each["spec"])}
+                metadata = {"name": about["name"], "annotations": {**about.get("annotations", {}), **KEEP}}
+                labels = {"labels": about["labels"]} if "labels" in about else {}
+                yield {**each, "metadata": {**metadata, **labels}, "spec": short(each["spec"])}
 
 
 def short(value: Any) -> Any:

@@ -66,7 +66,7 @@ def region(ground: Ground, name: str, *, after: Sequence[pulumi.Resource]) -> Pl
     made = cluster(site, net, key)
     inside = kubernetes(site, made)
     floor = base(inside, net)
-    under = [*floor.ready, *definitions(inside)]
+    under = [*floor.ready, definitions(inside)]
     running = controllers(inside, after=under)
     brings = None
     if ground.cloud.capacity.by == "karpenter":

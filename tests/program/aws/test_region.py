@@ -16,6 +16,7 @@ import pulumi
 import pytest
 
 from infra.aws import entry
+from infra.aws.definitions import chart, wanted
 from infra.aws.gateway import HEALTH_PATH
 from infra.aws.ground import ground
 from infra.aws.region import region
@@ -282,7 +283,7 @@ def test_charts_are_pinned_and_bring_no_definitions() -> None:
     releases = [each for each in every() if each.type.endswith("v3:Release")]
     assert {each.name.removesuffix(f"-{REGION}") for each in releases} >= {"gateway", "keda", "karpenter"}
     for each in releases:
-        assert each.inputs["version"]
+        assert each.inputs.get("version") or each.inputs["chart"].startswith("../"), each.key
         assert each.inputs["skipCrds"] is True
         assert each.inputs["atomic"] is True
 
@@ -291,16 +292,22 @@ def test_definitions_outlive_the_stack_and_are_there_before_the_charts_that_need
     """Whoever takes a definition away takes every object of its kind with it, in the whole cluster."""
     for by in WAYS:
         stack = made(by)
-        kinds = stack.of(":CustomResourceDefinition")
-        assert all(each.retained for each in kinds)
-        assert (len([each for each in kinds if "karpenter" in each.name]) > 0) is (by == "karpenter")
-        names = " ".join(each.name for each in kinds)
-        assert all(
-            f"-{kind}." in names for kind in ("httproutes", "gateways", "envoyproxies", "scaledobjects")
-        )
-        for chart in stack.of("v3:Release"):
-            assert all(stack.waits_for(chart, each) for each in kinds)
-        assert '"description": "' not in json.dumps([each.inputs for each in kinds])
+        release = stack.named(f"definitions-{REGION}")
+        assert release.retained
+        assert all(stack.waits_for(each, release) for each in stack.of("v3:Release") if each != release)
+
+
+def test_the_chart_of_definitions_has_every_kind_kept_and_short_enough_for_a_release() -> None:
+    folder = chart(wanted("karpenter"))
+    found = [json.loads(path.read_text()) for path in (folder / "definitions").iterdir()]
+    kinds = {each["spec"]["names"]["kind"] for each in found}
+    assert kinds >= {"HTTPRoute", "Gateway", "EnvoyProxy", "HTTPRouteFilter", "ScaledObject", "NodePool"}
+    assert "NodePool" not in str(list((chart(wanted("auto")) / "definitions").iterdir()))
+    assert all(each["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep" for each in found)
+    assert sum(len(json.dumps(each)) for each in found) < 1_000_000
+    assert (
+        made().named(f"definitions-{REGION}").inputs["chart"].startswith("../.lockstep/charts/definitions-")
+    )
 
 
 def test_clients_speak_tls_and_envoy_answers_health_checks_where_they_are_sent() -> None:
