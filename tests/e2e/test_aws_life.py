@@ -4,7 +4,6 @@ in each region, and a log that is really kept, locked and signed."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -14,6 +13,7 @@ from lockstep.local.httproute import ANNOTATION
 from lockstep.table import Cell
 from lockstep.toolchain import Toolchain, ensure
 from tests.support.aws_life import DEPLOYMENTS, FAR, HOME, MODEL, Life, life
+from tests.support.kept_state import keep_if_asked
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -76,6 +76,7 @@ def a_release_is_placed(stack: Life) -> None:
         assert stack.plain in server["args"]
     status = {each["name"]: each for each in stack.json("status", "-s", stack.stack)["regions"]}
     assert all(status[region]["healthy"] for region in stack.regions), status
+    keep_if_asked(lambda: stack.engine("stack", "export", "--show-secrets").stdout, without=FAR)
 
 
 def a_candidate_gets_its_first_traffic(stack: Life) -> None:
@@ -131,8 +132,9 @@ def weights_set_by_hand_are_seen_and_taken_back(stack: Life) -> None:
 def destroyed_in_order_and_taken_up_again(stack: Life) -> None:
     stack.edit(allow_destroy=True)
     stack.command("up")
-    lines = stack.lines("down", "--yes")
-    require_order(lines)
+    steps = stack.lines("down", "--yes")
+    for region in stack.regions:
+        require_order(steps, region)
     assert stack.kinds()[-2:] == ["intent", "outcome:complete"]
     assert stack.state() == []
     size = len(stack.kinds())
@@ -146,24 +148,25 @@ def destroyed_in_order_and_taken_up_again(stack: Life) -> None:
 
 
 ORDER = (
-    "PromotionReceipt",
-    "HTTPRoute",
-    "Gateway",
-    "Deployment",
-    "NodePool",
-    "Release",
-    "Cluster",
-    "Subnet",
-    "Vpc",
+    ("PromotionReceipt", "HTTPRoute"),
+    ("HTTPRoute", "Gateway"),
+    (f"HTTPRoute {MODEL}", "Deployment"),
+    ("Gateway", "NodePool"),
+    ("Deployment", "NodePool"),
+    ("NodePool", "Release"),
+    ("Release", "Cluster"),
+    ("Cluster", "Subnet"),
+    ("Subnet", "Vpc"),
+    ("Vpc", "PromotionGate"),
 )
+"""What is all gone before the first of what comes next in a region."""
 
 
-def require_order(lines: list[str]) -> None:
-    """Of each kind the last is gone before the first of the next begins."""
-    deleted = [line.split()[1] for line in lines if line.startswith("delete ")]
-    for earlier, later in pairwise(ORDER):
-        last = max(at for at, kind in enumerate(deleted) if kind == earlier)
-        first = min(at for at, kind in enumerate(deleted) if kind == later)
+def require_order(steps: list[str], region: str) -> None:
+    deleted = [step for step in steps if region in step or "Promotion" in step]
+    for earlier, later in ORDER:
+        last = max(at for at, step in enumerate(deleted) if step.startswith(f"delete {earlier}"))
+        first = min(at for at, step in enumerate(deleted) if step.startswith(f"delete {later}"))
         assert last < first, f"{later} went before {earlier}: {deleted}"
 
 

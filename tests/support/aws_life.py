@@ -175,6 +175,8 @@ class Life(Checkout):
 
     def engine(self, *words: str, expect: int = 0) -> Any:
         """Plain `pulumi` on this stack."""
+        if not self.variables:
+            self.variables = self.json("env", "-s", self.stack)["environment"]
         return self.pulumi(*words, "--stack", self.stack, expect=expect)
 
 
