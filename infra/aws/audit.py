@@ -15,13 +15,13 @@ import pulumi_aws as aws
 from infra.aws import bucket as buckets
 from infra.aws import texts
 from infra.aws.ground import Ground
-from infra.aws.keeping import Keeping
+from infra.aws.keeping import Keeping, keeping
 from infra.aws.key import Key, key
 from infra.aws.policies import buckets as seals
 from infra.aws.policies import keys, roles, trust
-from infra.aws.policies.names import REPLICATION, bounded_name, partition_of
+from infra.aws.policies.names import REPLICATION, Account, partition_of
 from infra.aws.policies.statements import BUCKET, IDENTITY, KEY, TRUST
-from lockstep.paths import PROJECT
+from infra.aws.trail import trail
 
 MINUTES = 15
 """Within which S3 promises to have copied an object; it is the only promise that there is."""
@@ -52,19 +52,19 @@ def audit_bucket(ground: Ground) -> Records:
     """First of all resources: without it nothing can be recorded, so nothing may change."""
     tree = pulumi.ComponentResource("lockstep:infra:Records", "records")
     replica = ground.cloud.replica
-    here = Keeping(ground, tree, ground.provider, ground.home)
-    there = Keeping(ground, tree, _copy_provider(ground), replica.region)
+    here = keeping(ground, tree, ground.home)
+    there = keeping(ground, tree, replica.region, _copy_provider(ground))
     name, settings = ground.settings.bucket, ground.settings
     bucket = buckets.bucket(here, "audit", name, locked=True)
-    made = _keys(here, there, bucket)
+    made = _keys(ground, here, there, bucket)
     arns = {noun: one.arn for noun, one in made.items()}
 
-    copied = _copy(there, arns[keys.COPY])
-    trail = _trail(here, there, arns[keys.DATA])
+    copied = _copy(ground, there, arns[keys.COPY])
+    watched = trail(ground, here, there, arns[keys.DATA])
     parts = buckets.settings(here, "audit", name, bucket, arns[keys.DATA])
-    replication = _replication(here, arns, [*parts, copied])
+    replication = _replication(ground, here, arns, [*parts, copied])
     buckets.policy(
-        here, "audit", name, texts.of_names(ground, seals.audit, BUCKET), [*parts, replication, trail]
+        here, "audit", name, texts.of_names(ground, seals.audit, BUCKET), [*parts, replication, watched]
     )
     tree.register_outputs({})
     return Records(tree, settings.bucket, replica.bucket, arns)
@@ -75,7 +75,7 @@ def _copy_provider(ground: Ground) -> aws.Provider:
     replica = ground.cloud.replica
     if replica.account in ("", ground.cloud.account):
         return ground.provider
-    role = f"arn:{partition_of(replica.region)}:iam::{replica.account}:role/{PROJECT}-copy"
+    role = Account(partition_of(replica.region), replica.account, replica.region).copying
     return aws.Provider(
         "aws-copy",
         region=replica.region,
@@ -86,9 +86,8 @@ def _copy_provider(ground: Ground) -> aws.Provider:
     )
 
 
-def _keys(here: Keeping, there: Keeping, after: pulumi.Resource) -> dict[str, Key]:
+def _keys(ground: Ground, here: Keeping, there: Keeping, after: pulumi.Resource) -> dict[str, Key]:
     """After the bucket: where an earlier stack left one, its name is taken, and no key is made in vain."""
-    ground = here.ground
 
     def signing(noun: str) -> pulumi.Output[str]:
         return texts.of_names(ground, lambda names: keys.signing(names.account, noun), KEY)
@@ -101,81 +100,25 @@ def _keys(here: Keeping, there: Keeping, after: pulumi.Resource) -> dict[str, Ke
         keys.COPY: (there, copy, "Encrypts the copy of the audit log"),
     }
     return {
-        noun: key(keeping, noun, policy, purpose, after=[after])
-        for noun, (keeping, policy, purpose) in made.items()
+        noun: key(where, noun, policy, purpose, after=[after])
+        for noun, (where, policy, purpose) in made.items()
     }
 
 
-def _copy(there: Keeping, encrypts: pulumi.Output[str]) -> pulumi.Resource:
-    name = there.ground.cloud.replica.bucket
+def _copy(ground: Ground, there: Keeping, encrypts: pulumi.Output[str]) -> pulumi.Resource:
+    name = ground.cloud.replica.bucket
     made = buckets.bucket(there, "copy", name, locked=True)
     parts = buckets.settings(there, "copy", name, made, encrypts)
-    return buckets.policy(there, "copy", name, texts.of_names(there.ground, seals.copy, BUCKET), parts)
-
-
-def _trail(here: Keeping, there: Keeping, encrypts: pulumi.Output[str]) -> pulumi.Resource:
-    """Who read, wrote or tried to, in either bucket; and every change of rights in the account."""
-    ground = here.ground
-    name = bounded_name(ground.settings.bucket, "-trail")
-    made = buckets.bucket(here, "trail", name, locked=True)
-    parts = buckets.settings(here, "trail", name, made, encrypts)
-    lock = buckets.locked_by_default(here, "trail", name, ground.settings.retention_days, parts)
-    sealed = buckets.policy(here, "trail", name, texts.of_names(ground, seals.trail, BUCKET), [*parts, lock])
-    watched = [ground.settings.bucket, ground.cloud.replica.bucket]
-    own = _trail_in(here, "trail", watched, name, encrypts, sealed)
-    if there.provider is not ground.provider:
-        # An account's trail sees the requests to its own buckets only.
-        return _trail_in(there, "copy-trail", watched[1:], name, None, own)
-    return own
-
-
-def _trail_in(
-    keeping: Keeping,
-    noun: str,
-    watched: list[str],
-    into: str,
-    encrypts: pulumi.Output[str] | None,
-    after: pulumi.Resource,
-) -> pulumi.Resource:
-    ground, partition = keeping.ground, partition_of(keeping.region)
-    name = ground.name()
-    found = ""
-    if ground.adopt:
-        account = keeping.found_key(keys.COPY if noun == "copy-trail" else keys.DATA).split(":")[4]
-        found = f"arn:{partition}:cloudtrail:{keeping.region}:{account}:trail/{name}"
-    objects = [f"arn:{partition}:s3:::{bucket}/" for bucket in watched]
-    return aws.cloudtrail.Trail(
-        noun,
-        region=keeping.region,
-        name=name,
-        s3_bucket_name=into,
-        kms_key_id=encrypts,
-        is_multi_region_trail=True,
-        include_global_service_events=True,
-        enable_log_file_validation=True,
-        advanced_event_selectors=[
-            {
-                "name": "Requests for records",
-                "field_selectors": [
-                    {"field": "eventCategory", "equals": ["Data"]},
-                    {"field": "resources.type", "equals": ["AWS::S3::Object"]},
-                    {"field": "resources.ARN", "starts_withs": objects},
-                ],
-            },
-            {
-                "name": "Changes of rights",
-                "field_selectors": [{"field": "eventCategory", "equals": ["Management"]}],
-            },
-        ],
-        opts=keeping.options(found, after=[after]),
-    )
+    return buckets.policy(there, "copy", name, texts.of_names(ground, seals.copy, BUCKET), parts)
 
 
 def _replication(
-    here: Keeping, arns: Mapping[str, pulumi.Output[str]], after: list[pulumi.Resource]
+    ground: Ground,
+    here: Keeping,
+    arns: Mapping[str, pulumi.Output[str]],
+    after: list[pulumi.Resource],
 ) -> pulumi.Resource:
     """Copies every version with its lock, and no deletion."""
-    ground = here.ground
     settings, replica, name = ground.settings, ground.cloud.replica, ground.name(REPLICATION)
     trusts = texts.of_names(ground, trust.replication, TRUST)
     role = aws.iam.Role(

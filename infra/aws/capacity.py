@@ -60,15 +60,12 @@ def _node_class(
     declared, site = inside.site.ground.cloud.capacity, inside.site
     role: aws.iam.Role = inside.cluster.nodes if brings is None else brings.nodes
     build = auto_class if declared.by == "auto" else karpenter_class
-    spec = pulumi.Output.all(role.name, inside.cluster.security_group).apply(
-        lambda parts: build(declared, role=parts[0], group=parts[1], tag=site.cluster)
-    )
     return k8s.apiextensions.CustomResource(
         f"class-{site.region}-{CLASS}",
         api_version=VERSIONS[declared.by],
         kind=CLASSES[declared.by]["kind"],
         metadata={"name": CLASS},
-        spec=spec,
+        spec=build(declared, role=role.name, group=inside.cluster.security_group, tag=site.cluster),
         opts=inside.options(after=after, deleted_with=None),
     )
 

@@ -1,4 +1,4 @@
-"""What a Karpenter of our own may do, and who may write into its queue. Pure.
+"""What the makers of nodes may do, and who may write into Karpenter's queue. Pure.
 
 Everything that it starts carries the cluster's tag, and what does not carry it, it cannot end.
 """
@@ -113,6 +113,24 @@ READS = (
     "ec2:DescribeSpotPriceHistory",
     "ec2:DescribeSubnets",
 )
+
+
+def autoscaler_policy(cluster: str) -> Document:
+    """Sizes of the cluster's own groups, and a look at all."""
+    owned = {"StringEquals": {f"aws:ResourceTag/k8s.io/cluster-autoscaler/{cluster}": "owned"}}
+    changes = ["autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"]
+    looks = [
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:DescribeAutoScalingInstances",
+        "autoscaling:DescribeLaunchConfigurations",
+        "autoscaling:DescribeScalingActivities",
+        "ec2:DescribeImages",
+        "ec2:DescribeInstanceTypes",
+        "ec2:DescribeLaunchTemplateVersions",
+        "ec2:GetInstanceTypesFromInstanceRequirements",
+        "eks:DescribeNodegroup",
+    ]
+    return document(allow(changes, ["*"], Sid="OwnSizes", Condition=owned), allow(looks, ["*"], Sid="Look"))
 
 
 def queue_policy(queue: str) -> Document:

@@ -117,8 +117,9 @@ def node_pool(pool: Pool, capacity: Capacity) -> dict[str, Any]:
     return {**spec, "weight": 50 if "spot" in pool.buying else 10, "limits": limits}
 
 
-def auto_class(capacity: Capacity, *, role: str, group: str, tag: str) -> dict[str, Any]:
-    """The spec of Auto Mode's NodeClass. tag: the value of the discovery tag of the private subnets."""
+def auto_class(capacity: Capacity, *, role: Any, group: Any, tag: str) -> dict[str, Any]:
+    """The spec of Auto Mode's NodeClass. role: the nodes', by name; group: the id of their security group;
+    both may be yet to come. tag: the value of the discovery tag of the private subnets."""
     spec: dict[str, Any] = {
         "role": role,
         "subnetSelectorTerms": [{"tags": {"karpenter.sh/discovery": tag}}],
@@ -131,7 +132,7 @@ def auto_class(capacity: Capacity, *, role: str, group: str, tag: str) -> dict[s
     return spec
 
 
-def karpenter_class(capacity: Capacity, *, role: str, group: str, tag: str) -> dict[str, Any]:
+def karpenter_class(capacity: Capacity, *, role: Any, group: Any, tag: str) -> dict[str, Any]:
     """The spec of Karpenter's EC2NodeClass: Bottlerocket, whose GPU images bring driver and device plugin."""
     spec: dict[str, Any] = {
         "role": role,

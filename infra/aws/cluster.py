@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.aws.entries import entries
 from infra.aws.network import Network
 from infra.aws.roles import allow, document, role, trust
 from infra.aws.site import Site
 
 LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
-ADMIN = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 BUILT_IN_POOLS = ("general-purpose", "system")
 """Auto Mode's own pools, for controllers. GPU nodes come from pools that are declared."""
 
@@ -86,7 +86,7 @@ def cluster(site: Site, net: Network, key: aws.kms.Key) -> Cluster:
         tags=site.tags("cluster"),
         opts=site.options(after=[*rights, *node_rights, *net.ready, _log_group(site, key)]),
     )
-    return Cluster(made, nodes, tuple([*_access(site, made), *([] if auto else _addons(site, made))]))
+    return Cluster(made, nodes, tuple([*entries(site, made), *([] if auto else _addons(site, made))]))
 
 
 def _log_group(site: Site, key: aws.kms.Key) -> aws.cloudwatch.LogGroup:
@@ -111,31 +111,6 @@ def _control_role(site: Site, key: aws.kms.Key, *, auto: bool) -> tuple[aws.iam.
         managed=["AmazonEKSClusterPolicy", *(AUTO_POLICIES if auto else ())],
         own=key.arn.apply(lambda arn: json.dumps(document(allow(usage, [arn])))),
     )
-
-
-def _access(site: Site, made: aws.eks.Cluster) -> list[pulumi.Resource]:
-    """Who deploys may do everything inside. The first deployer stays named when somebody else runs an update:
-    otherwise each would take the other's rights away in the middle of a change."""
-    deployer = site.ground.deployer
-    entry = aws.eks.AccessEntry(
-        f"access-{site.region}-deployer",
-        cluster_name=made.name,
-        principal_arn=deployer,
-        type="STANDARD",
-        region=site.region,
-        tags=site.tags("deployer"),
-        opts=site.options(ignore_changes=["principalArn"]),
-    )
-    admin = aws.eks.AccessPolicyAssociation(
-        f"access-{site.region}-deployer-admin",
-        cluster_name=made.name,
-        principal_arn=entry.principal_arn,
-        policy_arn=ADMIN,
-        access_scope={"type": "cluster"},
-        region=site.region,
-        opts=site.options(after=[entry]),
-    )
-    return [entry, admin]
 
 
 def _addons(site: Site, made: aws.eks.Cluster) -> list[pulumi.Resource]:

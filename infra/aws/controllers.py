@@ -88,7 +88,11 @@ def controllers(inside: Kubernetes, *, after: Sequence[pulumi.Resource]) -> list
     made: list[pulumi.Resource] = []
     values: dict[str, dict[str, Any]] = {
         "gateway": {"crds": {"enabled": False}, "deployment": {"replicas": 2}},
-        "keda": {"operator": {"replicaCount": 2}, "metricsServer": {"replicaCount": 2}},
+        "keda": {
+            "crds": {"install": False},
+            "operator": {"replicaCount": 2},
+            "metricsServer": {"replicaCount": 2},
+        },
     }
     for name, value in values.items():
         home = namespace(inside, charts()[name]["namespace"], "baseline", after=after)

@@ -50,7 +50,6 @@ def karpenter(inside: Kubernetes, *, after: Sequence[pulumi.Resource]) -> Karpen
     )
     queue, told = _queue(site)
     rights = _identity(site, made, nodes, queue)
-    definitions = release(inside, "karpenter-crd", {}, after=after, retain_on_delete=True)
     values = {
         "replicas": 2,
         "settings": {
@@ -60,8 +59,8 @@ def karpenter(inside: Kubernetes, *, after: Sequence[pulumi.Resource]) -> Karpen
             "featureGates": {"staticCapacity": True},
         },
     }
-    controller = release(inside, "karpenter", values, after=[*after, definitions, entry, *rights, *told])
-    return Karpenter(nodes, controller, (definitions, controller, entry))
+    controller = release(inside, "karpenter", values, after=[*after, entry, *rights, *told])
+    return Karpenter(nodes, controller, (controller, entry))
 
 
 def _identity(

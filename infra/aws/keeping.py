@@ -18,12 +18,18 @@ from infra.aws.ground import Ground
 
 @dataclass(frozen=True)
 class Keeping:
-    """Where things are kept: in a region, through a provider, beneath a component of the stack's tree."""
+    """Where things are kept, beneath a component of the tree.
 
-    ground: Ground
+    away: the region is not the provider's own. prefix: what the names of keys begin with. adopt: whether this
+    run takes over what is there.
+    """
+
     parent: pulumi.Resource
     provider: aws.Provider
     region: str
+    prefix: str
+    adopt: bool
+    away: bool = False
 
     def options(
         self,
@@ -36,19 +42,16 @@ class Keeping:
         """The options of one kept resource. identity: what it is imported by; unreadable: properties that
         only its making takes, so that an import cannot compare them; regional: whether it lies in one region.
         """
+        # The provider looks in its own region unless told another.
+        where = f"{identity}@{self.region}" if self.away and regional else identity
         return pulumi.ResourceOptions(
             parent=self.parent,
             provider=self.provider,
             depends_on=list(after),
             retain_on_delete=True,
             ignore_changes=list(unreadable),
-            import_=self._import_id(identity, regional) if self.ground.adopt else None,
+            import_=where if self.adopt else None,
         )
-
-    def _import_id(self, identity: str, regional: bool) -> str:
-        """The provider looks in its own region unless told another."""
-        own = self.provider is not self.ground.provider or self.region == self.ground.home
-        return identity if own or not regional else f"{identity}@{self.region}"
 
     def found_key(self, noun: str) -> str:
         """The ARN of the key that the stack left behind. Only an adopting run asks: any other has none to
@@ -59,4 +62,12 @@ class Keeping:
         return found.target_key_arn
 
     def alias(self, noun: str) -> str:
-        return f"alias/{self.ground.name(noun)}"
+        return f"alias/{self.prefix}-{noun}"
+
+
+def keeping(
+    ground: Ground, parent: pulumi.Resource, region: str, provider: aws.Provider | None = None
+) -> Keeping:
+    """provider: another than the ground's is one of that region."""
+    away = provider in (None, ground.provider) and region != ground.home
+    return Keeping(parent, provider or ground.provider, region, ground.name(), ground.adopt, away)

@@ -36,7 +36,7 @@ def key(
     hence `bypass_policy_lockout_safety_check`.
     """
     alias = keeping.alias(noun)
-    found = keeping.found_key(noun).rsplit("/", 1)[-1] if keeping.ground.adopt else ""
+    found = keeping.found_key(noun).rsplit("/", 1)[-1] if keeping.adopt else ""
     spec = SPECS.get(noun)
     made = aws.kms.Key(
         f"{noun}-key",

@@ -10,9 +10,12 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
+from infra.aws.access import rules
+from infra.aws.autoscaler import autoscaler
 from infra.aws.capacity import base, capacity
 from infra.aws.cluster import cluster
 from infra.aws.controllers import MODELS, controllers, models_namespace
+from infra.aws.definitions import definitions
 from infra.aws.encryption import region_key
 from infra.aws.gateway import gateway
 from infra.aws.ground import Ground
@@ -62,16 +65,20 @@ def region(ground: Ground, name: str, *, after: Sequence[pulumi.Resource]) -> Pl
     net = network(site, key)
     made = cluster(site, net, key)
     inside = kubernetes(site, made)
-    ground_floor = base(inside, net)
-    running = controllers(inside, after=ground_floor.ready)
+    floor = base(inside, net)
+    under = [*floor.ready, definitions(inside)]
+    running = controllers(inside, after=under)
     brings = None
     if ground.cloud.capacity.by == "karpenter":
-        brings = karpenter(inside, after=ground_floor.ready)
-        running = [*running, *brings.ready]
+        brings = karpenter(inside, after=under)
+        running += brings.ready
+    elif ground.cloud.capacity.by == "managed":
+        running.append(autoscaler(inside, after=under))
     models = models_namespace(inside)
-    nodes = capacity(inside, net, brings, after=[*ground_floor.ready, *running])
+    models += rules(inside, models)
+    nodes = capacity(inside, net, brings, after=[*under, *running])
     ready = [*models, *running, *nodes]
-    front = gateway(inside, net, scaling_groups=ground_floor.scaling_groups, after=ready)
+    front = gateway(inside, net, scaling_groups=floor.scaling_groups, after=ready)
     return Place(
         region=name,
         component=component,

@@ -11,7 +11,7 @@ import pulumi_aws as aws
 from infra.aws import bucket as buckets
 from infra.aws import texts
 from infra.aws.ground import Ground
-from infra.aws.keeping import Keeping
+from infra.aws.keeping import Keeping, keeping
 from infra.aws.policies import buckets as seals
 from infra.aws.policies.statements import BUCKET
 
@@ -34,7 +34,7 @@ class Registry:
 def registry(ground: Ground) -> Registry:
     """The bucket of releases in the home region; a repository of images in each region, copied from home."""
     tree = pulumi.ComponentResource("lockstep:infra:Registry", "registry")
-    here = Keeping(ground, tree, ground.provider, ground.home)
+    here = keeping(ground, tree, ground.home)
     name = ground.cloud.registry
     made = buckets.bucket(here, "registry", name, locked=False)
     parts = buckets.settings(here, "registry", name, made, None)
@@ -51,10 +51,10 @@ def registry(ground: Ground) -> Registry:
     )
 
 
-def _abandoned(keeping: Keeping, name: str, after: list[pulumi.Resource]) -> None:
+def _abandoned(here: Keeping, name: str, after: list[pulumi.Resource]) -> None:
     aws.s3.BucketLifecycleConfiguration(
         "registry-lifecycle",
-        region=keeping.region,
+        region=here.region,
         bucket=name,
         rules=[
             {
@@ -64,7 +64,7 @@ def _abandoned(keeping: Keeping, name: str, after: list[pulumi.Resource]) -> Non
                 "abort_incomplete_multipart_upload": {"days_after_initiation": ABANDONED_DAYS},
             }
         ],
-        opts=keeping.options(name, after=after),
+        opts=here.options(name, after=after),
     )
 
 
@@ -79,7 +79,7 @@ def _repository(ground: Ground, tree: pulumi.Resource, region: str) -> aws.ecr.R
         image_scanning_configuration={"scan_on_push": True},
         encryption_configurations=[{"encryption_type": "KMS"}],
         force_delete=False,
-        opts=Keeping(ground, tree, ground.provider, region).options(name, unreadable=("force_delete",)),
+        opts=keeping(ground, tree, region).options(name, unreadable=("force_delete",)),
     )
 
 

@@ -15,8 +15,8 @@ from lockstep.local.httproute import http_route, route_name
 from lockstep.table import SLOTS, Cell, is_withdrawn
 
 TAKEN_BACK = {"pulumi.com/patchForce": "true"}
-"""By this word the provider takes fields back that somebody else has written: an edited weight is mended, and
-is no conflict."""
+"""By this word the provider takes fields back that somebody else has written: an edited weight is to be
+mended, and not to be a conflict."""
 
 
 def route(

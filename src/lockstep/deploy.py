@@ -60,7 +60,7 @@ class _Watch:
     progress: Progress
     touched: list[Touch] = field(default_factory=list)
     planned: list[Planned] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    warnings: dict[str, list[str]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
     def __call__(self, event: EngineEvent) -> None:
@@ -79,15 +79,17 @@ class _Watch:
         if diagnostic is not None and diagnostic.severity == "error":
             self.errors.append(_plain(diagnostic.message))
         if diagnostic is not None and diagnostic.severity == "warning":
-            self.warnings.append(_plain(diagnostic.message))
+            about = (diagnostic.urn or "").rsplit("::", 1)[-1]
+            self.warnings.setdefault(_plain(diagnostic.message), []).append(about)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a preview declares, in the order of its steps, and what it warns of."""
+    """What a preview declares, in the order of its steps. warnings: what it warns of -> the names of the
+    resources that this is about."""
 
     resources: list[Planned]
-    warnings: list[str]
+    warnings: Mapping[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Engine:
         """Every resource that an update would leave. Raises LockstepError `engine.*`, Denied."""
         watch = _Watch(lambda _: None)
         self._watched("preview", watch, lambda stack, watch: stack.preview(on_event=watch, color="never"))
-        return Plan(watch.planned, list(dict.fromkeys(watch.warnings)))
+        return Plan(watch.planned, watch.warnings)
 
     def up(self) -> list[Touch]:
         """Run an update. Raises LockstepError `engine.*`, Denied, Cancelled."""

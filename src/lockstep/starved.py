@@ -1,4 +1,5 @@
-"""What the machine has run out of, in words: "HTTP 500" helps nobody whose disk is full."""
+"""What the machine has run out of or does not allow, in words: "HTTP 500" helps nobody whose disk is full,
+and "Errno 30" nobody whose checkout is read-only."""
 
 from __future__ import annotations
 
@@ -10,12 +11,14 @@ from lockstep.errors import LockstepError, Unavailable
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NO_FILES = (errno.EMFILE, errno.ENFILE)
+NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
 LEAST_BYTES = 1 << 20
 """With less than this free, whatever failed has probably failed for that."""
 
 
 def as_error(error: OSError) -> LockstepError | None:
-    """A full disk or a limit on open files as an error of ours; None for anything else."""
+    """A full disk, a limit on open files or a place that may not be written to as an error of ours; None for
+    anything else."""
     if error.errno in NO_SPACE:
         return Unavailable(
             f"the disk is full: {error.strerror}: {error.filename or 'a file could not be written'}",
@@ -27,6 +30,13 @@ def as_error(error: OSError) -> LockstepError | None:
             f"too many files are open: {error.strerror}: {error.filename or 'a file could not be opened'}",
             code="files.limit",
             remedy="raise the limit on open files (`ulimit -n 4096`) and run the command again",
+        )
+    if error.errno in NOT_ALLOWED:
+        return Unavailable(
+            f"uid {os.getuid()} may not write here: {error.strerror}: {error.filename or 'a file'}",
+            code="files.not_writable",
+            remedy="make it writable for this user, or use a checkout of your own; `./lockstep doctor` names "
+            "every folder that must be writable",
         )
     return None
 

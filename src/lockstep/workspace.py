@@ -31,10 +31,12 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Workspace:
-    """One checkout and one stack of it."""
+    """One checkout and one stack of it. offline: the stack is computed by stand-ins, and so is its state kept
+    here, wherever it says that it runs."""
 
     paths: Paths
     stack: str
+    offline: bool = False
 
     @property
     def file(self) -> StackFile:
@@ -77,7 +79,7 @@ class Workspace:
             "PATH": os.pathsep.join(path + kept),
             "VIRTUAL_ENV": str(venv),
             "PULUMI_HOME": str(self.paths.state / "pulumi"),
-            **(self._shared_backend() if self.in_cloud else self._own_backend()),
+            **(self._shared_backend() if self.in_cloud and not self.offline else self._own_backend()),
             "PULUMI_STACK": self.stack,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",

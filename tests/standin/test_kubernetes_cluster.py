@@ -80,7 +80,7 @@ def test_a_definition_is_there_when_a_chart_has_brought_it(tmp_path: Path) -> No
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
         "metadata": {"name": "digits", "namespace": "default"},
-        "spec": {"rules": []},
+        "spec": {"rules": [{"backendRefs": [{"name": "digits-blue", "port": 8080}]}]},
     }
     routed = Call(
         "urn:pulumi:s::lockstep::r::digits", f"kubernetes:{route['apiVersion']}:HTTPRoute", "digits"

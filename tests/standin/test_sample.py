@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from lockstep.evidence import collect
 from lockstep.evidence.keys import load_trust
 from lockstep.ledger import Ledger
 from lockstep.paths import Paths
+from lockstep.provider.gate import PromotionGate
+from lockstep.provider.kind import Call
+from lockstep.provider.session import Session
 from lockstep.release.folder import FolderStore
 from lockstep.standin.offline import OfflineStack
 from lockstep.standin.sample import offline_config, offline_settings, sample, samples
@@ -134,6 +138,28 @@ def test_an_offline_run_records_nothing(tmp_path: Path) -> None:
         ledger(tmp_path, settings).record_outcome(0)
     assert ledger(tmp_path, settings).state() is None
     assert not ledger(tmp_path, settings).knows("0")
+
+
+@pytest.mark.parametrize("target", ["local", "aws"])
+def test_the_provider_previews_offline_and_never_applies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    declared = settings_of("staging")
+    settings = offline_settings(declared, samples(tmp_path, sorted(declared.table)))
+    monkeypatch.setenv(OFFLINE, str(tmp_path))
+    inputs = {**settings.log, "target": target, "table": settings.table, "store": "", "opa_url": ""}
+    inputs["allow_destroy"] = False
+    call = Call(
+        Session(Paths(ROOT, tmp_path / "state")),
+        "urn:pulumi:staging::lockstep::lockstep:index:PromotionGate::gate",
+        preview=True,
+    )
+    assert PromotionGate().check(call, inputs) == []
+    _, outputs = PromotionGate().create(call, inputs)
+    assert (outputs["intent"], outputs["change"]) == (0, "first")
+    with pytest.raises(UsageError) as caught:
+        PromotionGate().create(replace(call, preview=False), inputs)
+    assert caught.value.code == "offline.writes"
 
 
 @pytest.mark.parametrize("target", ["local", "aws"])

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import pulumi
 import pulumi_aws
+import pulumi_kubernetes
 import pytest
 import yaml
 from pulumi.runtime import mocks as pulumi_mocks
@@ -57,7 +58,10 @@ T = TypeVar("T")
 
 @cache
 def sdks() -> tuple[Sdk, Types]:
-    assert pulumi_aws.ec2.Vpc  # imported whole before the reader of types would take it apart
+    """The readers of types, after what they read: a package that a second thread meets half imported lacks
+    classes."""
+    assert pulumi_aws.ec2.Vpc
+    assert pulumi_kubernetes.apiextensions.v1.CustomResourceDefinition
     return Sdk(), Types()
 
 

@@ -1,4 +1,4 @@
-"""A disk so small that it can be filled: a tmpfs of its own."""
+"""A disk so small that it can be filled, a tmpfs of its own; and a folder that nobody can write to."""
 
 from __future__ import annotations
 
@@ -47,5 +47,21 @@ def small_disk(folder: Path, mib: int) -> Iterator[Disk]:
         pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
     try:
         yield Disk(folder)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Mount a folder over itself, read-only also for root; skips where this user may not mount."""
+    for command in (
+        ["mount", "--bind", str(folder), str(folder)],
+        ["mount", "-o", "remount,ro,bind", str(folder)],
+    ):
+        mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+        if mounted.returncode:
+            pytest.skip(f"a folder cannot be made read-only here: {mounted.stderr.strip()}")
+    try:
+        yield
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)

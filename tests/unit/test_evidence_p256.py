@@ -22,7 +22,7 @@ from lockstep.audit.note import ECDSA, NoteKey
 from lockstep.audit.opened import keys_of_log
 from lockstep.audit.verify import verify
 from lockstep.errors import IntegrityError, UsageError
-from lockstep.evidence import p256, pem
+from lockstep.evidence import dsse, p256, pem
 from lockstep.evidence.keys import Person, Signer, Trust, load_trust
 from lockstep.evidence.p256 import ORDER, P256PublicKey
 from tests.support import audit
@@ -114,6 +114,9 @@ def test_what_cryptography_makes_has_the_one_form(sealer: P256Sealer) -> None:
 )
 def test_any_other_form_is_refused(raw: bytes, sealer: P256Sealer) -> None:
     assert not p256.is_signature(raw)
+    envelope = dsse.build(TYPE, b"said", {sealer.keyid: raw})
+    with pytest.raises(IntegrityError, match=r"evidence\.malformed"):
+        dsse.parse(envelope)
     with pytest.raises(InvalidSignature):
         sealer.public.verify(raw, b"data")
 

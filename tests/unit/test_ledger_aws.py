@@ -26,6 +26,10 @@ from lockstep.cli.promote import ahead, steps
 from lockstep.cli.status import status
 from lockstep.errors import Denied, IntegrityError, LockstepError, Unavailable, UsageError
 from lockstep.evidence.pem import public_pem
+from lockstep.provider.gate import PromotionGate
+from lockstep.provider.kind import Call
+from lockstep.provider.receipt import PromotionReceipt
+from lockstep.provider.session import Session
 from lockstep.targets import stack_of
 from lockstep.workspace import Workspace
 from tests.support import kube
@@ -315,6 +319,28 @@ def test_a_destroy_is_recorded_although_the_clusters_are_gone(account: Cloud) ->
     assert account.kinds()[-2:] == ["intent", "outcome:complete"]
     again = account.ledger().due(account.table())
     assert again is not None
+
+
+def test_gate_and_receipt_find_the_log_by_their_inputs(account: Cloud) -> None:
+    session = Session(account.paths)
+    common = {
+        "environment": ENVIRONMENT,
+        "target": "aws",
+        "home": HOME,
+        "bucket": BUCKET,
+        "retention_days": 1,
+    }
+    common["allow_destroy"] = False
+    gate = Call(session, f"urn:pulumi:{ENVIRONMENT}::lockstep::lockstep:index:PromotionGate::gate")
+    receipt = Call(session, f"urn:pulumi:{ENVIRONMENT}::lockstep::lockstep:index:PromotionReceipt::receipt")
+    declared = {**common, "table": account.table(), "store": "", "opa_url": ""}
+    assert PromotionGate().check(gate, declared) == []
+    identity, given = PromotionGate().create(gate, declared)
+    assert identity == "lockstep/staging/gate/0"
+    account.put(account.table())
+    _, closed = PromotionReceipt().create(receipt, {**common, "intent": given["intent"]})
+    assert (closed["outcome"], closed["head_size"]) == (1, 2)
+    assert account.kinds() == ["intent", "outcome:complete"]
 
 
 def test_the_target_says_which_stack_it_is(account: Cloud) -> None:

@@ -82,7 +82,14 @@ def test_a_full_disk_is_named_beside_whatever_failed(disk: Disk) -> None:
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(errno.ENOSPC, "disk.full"), (errno.EDQUOT, "disk.full"), (errno.EMFILE, "files.limit")],
+    [
+        (errno.ENOSPC, "disk.full"),
+        (errno.EDQUOT, "disk.full"),
+        (errno.EMFILE, "files.limit"),
+        (errno.EROFS, "files.not_writable"),
+        (errno.EACCES, "files.not_writable"),
+        (errno.EPERM, "files.not_writable"),
+    ],
 )
 def test_a_command_that_starves_says_so(
     number: int,

@@ -11,6 +11,7 @@ PREVIEW, APPLY, ROLLBACK, REVIEW = "preview", "apply", "rollback", "review"
 CI_ROLES = (PREVIEW, APPLY, ROLLBACK, REVIEW)
 REPLICATION = "replication"
 BOUNDARY = "boundary"
+COPYING = "copy"
 STATE, SECRETS = "state", "secrets"
 LONGEST_BUCKET = 63
 
@@ -51,6 +52,11 @@ class Account:
 
     def bucket(self, name: str) -> str:
         return f"arn:{self.partition}:s3:::{name}"
+
+    @property
+    def copying(self) -> str:
+        """The role by which another account's stacks see to their copy in this one."""
+        return self.iam(f"role/{PROJECT}-{COPYING}")
 
     def keys(self, region: str) -> str:
         return f"arn:{self.partition}:kms:{region}:{self.number}:key/*"

@@ -31,7 +31,8 @@ Keys = Mapping[str, str]
 
 def preview(names: Names, arns: Keys) -> list[Statement]:
     """Everything a preview reads: what is there, the state, the log and the releases. It writes nothing."""
-    return [*_look(names), *_read_log(names, arns), *_read_releases(names), *_read_state(names)]
+    reads = [*_look(names), *_read_log(names, arns), *_read_releases(names), *_read_state(names)]
+    return [*reads, *_see_to_copy(names)]
 
 
 def rollback(names: Names, arns: Keys) -> list[Statement]:
@@ -127,6 +128,13 @@ def _append(names: Names, arns: Keys) -> list[Statement]:
         # In which algorithm, each key says itself.
         allow("Sign", ["kms:Sign"], [arns[noun] for noun in keys.ALGORITHMS]),
     ]
+
+
+def _see_to_copy(names: Names) -> list[Statement]:
+    """A copy in another account is seen through a role there."""
+    if names.copy_account == names.account:
+        return []
+    return [allow("SeeToCopy", ["sts:AssumeRole"], [names.copy_account.copying])]
 
 
 def _read_releases(names: Names) -> list[Statement]:

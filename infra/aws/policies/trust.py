@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from infra.aws.policies.names import APPLY, PREVIEW, REVIEW, ROLLBACK, Account, Names
-from infra.aws.policies.statements import Statement, allow
+from infra.aws.policies.statements import Conditions, Statement, allow
 
 AUDIENCE = "sts.amazonaws.com"
 
@@ -40,12 +42,12 @@ def replication(names: Names) -> list[Statement]:
     return [_trust("Replication", ["sts:AssumeRole"], {"Service": "s3.amazonaws.com"}, source)]
 
 
-def _trust(
-    sid: str,
-    actions: list[str],
-    to: dict[str, str],
-    when: dict[str, dict[str, str | list[str]]] | dict[str, dict[str, str]],
-) -> Statement:
+def copying(stack: Account) -> list[Statement]:
+    """Whoever the stack's account lets: its own policies name this role, or do not."""
+    return [_trust("Stacks", ["sts:AssumeRole"], {"AWS": stack.root}, None)]
+
+
+def _trust(sid: str, actions: list[str], to: Mapping[str, str], when: Conditions | None) -> Statement:
     statement = allow(sid, actions, to=to, when=when)
     del statement["Resource"]  # a trust policy is about its own role, and may name no resource
     return statement

@@ -26,11 +26,10 @@ def open_aws(
     """The log of a stack on AWS; None when its bucket is not there yet ("log: absent").
 
     write: with the keys in KMS, each of which policies/data must name.
-    Raises UsageError `aws.no_credentials` before anything is asked, `aws.no_key`, `keys.untrusted`;
+    Raises UsageError `aws.no_credentials` (the first request is never sent), `aws.no_key`, `keys.untrusted`;
     Unavailable when S3 or KMS does not answer; IntegrityError `audit.log_gone`, `audit.no_object_lock`.
     """
     origin, credentials = origin_of(stack), Chain(home)
-    credentials()
     kept = kept_heads(paths, stack, origin)
     held = S3Bucket(endpoint_of("s3", home), bucket, credentials=credentials)
     if not held.exists():

@@ -10,7 +10,7 @@ from lockstep.cli.output import say
 from lockstep.errors import LockstepError
 from lockstep.paths import here
 
-FIGURES = ("audit", "gate", "preview", "route", "serve", "store")
+FIGURES = ("audit", "cloud", "gate", "preview", "route", "serve", "store")
 
 
 @click.command(epilog="\b\nExamples:\n  ./lockstep bench\n  ./lockstep bench route")

@@ -87,7 +87,10 @@ def _document(shown: OfflinePreview, other: str | None, found: list[Difference])
             {"type": each.type, "name": each.name, "urn": each.urn, "parent": each.parent, "op": each.op}
             for each in shown.plan.resources
         ],
-        "warnings": shown.plan.warnings,
+        "warnings": [
+            {"message": said, "about": sorted({*about} - {""})}
+            for said, about in sorted(shown.plan.warnings.items())
+        ],
         "gate": {
             "log": "absent",
             "live": "absent",
@@ -115,7 +118,8 @@ def _text(shown: OfflinePreview, other: str | None, found: list[Difference]) -> 
     ]
     decision = shown.decision
     lines.append("  nothing is due" if decision is None else f"  allowed, by {decision.revision}")
-    lines += ["", *(f"warning: {said}" for said in shown.plan.warnings)] if shown.plan.warnings else []
+    for said, about in sorted(shown.plan.warnings.items()):
+        lines += ["", f"warning: {said}", *(f"  {name}" for name in sorted({*about} - {""}))]
     if other is not None:
         lines += ["", f"what {shown.stack} has otherwise than {other}"]
         lines += [f"  {line}" for line in difference_lines(found, (shown.stack, other))] or ["  nothing"]

@@ -48,12 +48,9 @@ class P256PublicKey:
 
     def verify(self, signature: bytes, data: bytes) -> None:
         """Raises cryptography's InvalidSignature unless this is a signature over SHA-256 of the data."""
-        from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import ec, utils
 
-        if not is_signature(signature):
-            raise InvalidSignature
         prehashed = ec.ECDSA(utils.Prehashed(hashes.SHA256()))
         self._loaded().verify(signature, hashlib.sha256(data).digest(), prehashed)
 

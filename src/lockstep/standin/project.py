@@ -36,15 +36,6 @@ ABSENT = "offline"
 
 
 @dataclass(frozen=True)
-class OfflineWorkspace(Workspace):
-    """Its state is a file of its own folder, wherever the stack runs."""
-
-    @property
-    def in_cloud(self) -> bool:
-        return False
-
-
-@dataclass(frozen=True)
 class OfflineProject:
     """A folder that is ready for `pulumi -C <folder>` under `environment`."""
 
@@ -57,7 +48,7 @@ class OfflineProject:
 
     @property
     def workspace(self) -> Workspace:
-        return OfflineWorkspace(Paths(root=self.folder, state=self.folder), self.stack)
+        return Workspace(Paths(root=self.folder, state=self.folder), self.stack, offline=True)
 
     @property
     def variables(self) -> dict[str, str]:

@@ -56,21 +56,11 @@ class Engine:
         return {each["urn"].split("::", 2)[2].rsplit("$", 1)[-1]: each for each in resources}
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    program = tmp_path / "program"
-    program.mkdir()
-    (program / "__main__.py").write_text(PROGRAM)
+def engine(folder: Path, program: Path, config: dict[str, Any]) -> Engine:
     toolchain = ensure(lambda line: click.echo(line, err=True))
-    config = {
-        **defaults(here().root / "Pulumi.yaml"),
-        **yaml.safe_load((here().root / f"Pulumi.{STACK}.yaml").read_text())["config"],
-        "lockstep:identity": {"repository": "acme/vision", "branch": "main"},
-    }
-    made = project.make(here(), STACK, program=program, folder=tmp_path / "offline", config=config)
-    engine = Engine(made, toolchain)
-    engine.run("stack", "init", STACK)
-    return engine
+    made = Engine(project.make(here(), STACK, program=program, folder=folder, config=config), toolchain)
+    made.run("stack", "init", STACK)
+    return made
 
 
 def kept(state: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -78,25 +68,54 @@ def kept(state: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return {name: each["id"] for name, each in state.items() if each.get("retainOnDelete")}
 
 
-def test_what_a_destroy_leaves_is_taken_up_by_a_run_that_adopts(engine: Engine) -> None:
-    engine.run("up", "--yes", "--skip-preview")
-    before = kept(engine.state())
+def test_what_a_destroy_leaves_is_taken_up_by_a_run_that_adopts(tmp_path: Path) -> None:
+    (tmp_path / "program").mkdir()
+    (tmp_path / "program" / "__main__.py").write_text(PROGRAM)
+    config = {
+        **defaults(here().root / "Pulumi.yaml"),
+        **yaml.safe_load((here().root / f"Pulumi.{STACK}.yaml").read_text())["config"],
+        "lockstep:identity": {"repository": "acme/vision", "branch": "main"},
+    }
+    stack = engine(tmp_path / "offline", tmp_path / "program", config)
+    stack.run("up", "--yes", "--skip-preview")
+    before = kept(stack.state())
     for noun in ("audit", "copy", "trail", "registry"):
         assert f"aws:s3/bucket:Bucket::{noun}-bucket" in before
         assert f"aws:s3/bucketPolicy:BucketPolicy::{noun}-policy" in before
     for noun in ("records", "heads", "data", "copy"):
         assert f"aws:kms/key:Key::{noun}-key" in before
-    engine.run("preview", "--expect-no-changes")
+    stack.run("preview", "--expect-no-changes")
 
-    engine.run("destroy", "--yes", "--skip-preview")
-    assert engine.state() == {}
-    said = engine.run("up", "--yes", "--skip-preview", fails=True)
+    stack.run("destroy", "--yes", "--skip-preview")
+    assert stack.state() == {}
+    said = stack.run("up", "--yes", "--skip-preview", fails=True)
     assert "BucketAlreadyOwnedByYou" in said
-    made = [name for name in engine.state() if "aws:kms/" in name]
+    made = [name for name in stack.state() if "aws:kms/" in name]
     assert made == [], "keys were made in vain: they would be kept, and nobody would know them"
-    engine.run("destroy", "--yes", "--skip-preview")
+    stack.run("destroy", "--yes", "--skip-preview")
 
-    engine.run("up", "--yes", "--skip-preview", more=ADOPT)
-    assert kept(engine.state()) == before, "the same things, none made anew"
-    engine.run("preview", "--expect-no-changes")
-    engine.run("preview", "--expect-no-changes", more=ADOPT)
+    stack.run("up", "--yes", "--skip-preview", more=ADOPT)
+    assert kept(stack.state()) == before, "the same things, none made anew"
+    stack.run("preview", "--expect-no-changes")
+    stack.run("preview", "--expect-no-changes", more=ADOPT)
+
+
+def test_what_an_account_gets_once_is_there_for_whoever_has_lost_its_state(tmp_path: Path) -> None:
+    program = here().root / "infra" / "bootstrap"
+    once = engine(tmp_path / "offline", program, {"lockstep:region": "eu-central-1"})
+    once.run("up", "--yes", "--skip-preview")
+    before = kept(once.state())
+    assert set(before) >= {
+        "aws:iam/policy:Policy::boundary",
+        "aws:s3/bucket:Bucket::state-bucket",
+        "aws:s3/bucketPolicy:BucketPolicy::state-policy",
+        "aws:kms/key:Key::state-key",
+        "aws:kms/key:Key::secrets-key",
+    }
+    told = json.loads(once.run("stack", "output", "--json"))
+    assert told["backend"].startswith("s3://lockstep-state-")
+    assert told["secrets_provider"] == "awskms://alias/lockstep-secrets?region=eu-central-1"
+    once.run("stack", "rm", "--force", "--yes", "--preserve-config", STACK)
+    once.run("stack", "init", STACK)
+    once.run("up", "--yes", "--skip-preview", more=ADOPT)
+    assert kept(once.state()) == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import tomllib
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.aws.capacity_policies import controller_policy, queue_policy
 from infra.aws.capacity_pools import (
     auto_class,
     groups,
@@ -97,6 +99,24 @@ def test_the_sharing_is_what_bottlerocket_reads() -> None:
     assert plugin["mig"]["profile"] == {"a100.40gb": "7", "h100.80gb": "7"}
     assert base64.b64decode(user_data(cut) or "").decode() == node_settings(cut)
     assert user_data(PLAIN) is None
+
+
+def test_karpenter_ends_and_marks_nothing_that_is_not_its_own() -> None:
+    policy = controller_policy("1", "eu-central-1", "c", "arn:nodes", "arn:queue")
+    looks = {"Look", "Prices", "Images", "LookProfile", "Cluster", "Interruptions", "StartFrom"}
+    for each in policy["Statement"]:
+        if each["Sid"] in looks:
+            continue
+        assert each["Condition"], each["Sid"]
+        assert each["Resource"] != ["*"], each["Sid"]
+    passes = [each for each in policy["Statement"] if "iam:PassRole" in each["Action"]]
+    assert [each["Resource"] for each in passes] == [["arn:nodes"]]
+    assert len(json.dumps(policy, separators=(",", ":"))) < 10240  # all inline policies of a role
+
+
+def test_the_queue_takes_nothing_over_plain_http() -> None:
+    (refusal,) = [each for each in queue_policy("arn:q")["Statement"] if each["Effect"] == "Deny"]
+    assert refusal["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
 def codes(**sections: dict[str, Any]) -> list[str]:

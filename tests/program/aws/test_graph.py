@@ -117,6 +117,16 @@ def test_a_route_keeps_its_name_in_a_preview(shown: Shown) -> None:
             assert (about["name"], about["namespace"]) == (each.name, "models")
 
 
+def test_a_preview_without_a_cluster_says_which_objects_nobody_judged(shown: Shown) -> None:
+    for stack in STACKS:
+        plan = shown[stack].plan
+        (about,) = (
+            names for said, names in plan.warnings.items() if said.startswith("not validated by a cluster")
+        )
+        objects = {each.name for each in plan.resources if each.type.startswith("kubernetes:")}
+        assert {"digits-eu-central-1-blue", "class-us-east-1"} <= set(about) <= objects
+
+
 def of_provider(shown: OfflinePreview, package: str) -> list[Any]:
     return [each for each in shown.plan.resources if each.type.startswith(f"{package}:")]
 

@@ -19,6 +19,7 @@ import pytest
 
 from infra.aws.policies import buckets, keys, roles, trust
 from infra.aws.policies.boundary import boundary
+from infra.aws.policies.copying import copying
 from infra.aws.policies.names import CI_ROLES, Account, Names
 from infra.aws.policies.statements import (
     BOUNDARY,
@@ -57,6 +58,8 @@ DOCUMENTS: dict[str, list[Statement]] = {
     "rollback": roles.rollback(NAMES, ARNS),
     "review": roles.review(NAMES, ARNS),
     "copier": roles.replication(NAMES, ARNS),
+    "keeper": copying(OTHER, "far-copy"),
+    "preview far": roles.preview(FAR, ARNS),
     "boundary": boundary(OWN),
     "audit bucket": buckets.audit(NAMES),
     "copy bucket": buckets.copy(NAMES),
@@ -71,6 +74,7 @@ DOCUMENTS: dict[str, list[Statement]] = {
     "far copy key": keys.copy(FAR),
     "state key": keys.kept(OWN),
     "trust replication": trust.replication(NAMES),
+    "trust keeper": trust.copying(OWN),
     **{
         f"trust {noun}": trust.workflow(OWN, ISSUER, trust.subjects(noun, "staging", REPOSITORY, "main"))
         for noun in CI_ROLES
@@ -78,7 +82,7 @@ DOCUMENTS: dict[str, list[Statement]] = {
 }
 LIMITS = {
     **dict.fromkeys(CI_ROLES, IDENTITY),
-    "copier": IDENTITY,
+    **dict.fromkeys(("copier", "keeper", "preview far"), IDENTITY),
     "boundary": BOUNDARY,
     **{name: BUCKET for name in DOCUMENTS if name.endswith("bucket")},
     **{name: KEY for name in DOCUMENTS if name.endswith("key")},
@@ -176,6 +180,8 @@ def principals(made: Mapping[str, list[Statement]]) -> dict[str, Principal]:
     return {
         **found,
         "copier": Principal(NAMES.role("replication"), made["copier"]),
+        "keeper": Principal(OTHER.copying, made["keeper"]),
+        "preview far": Principal(NAMES.role("preview"), made["preview far"], bound),
         "review far": Principal(NAMES.role("review"), roles.review(FAR, {**ARNS, **far}), bound),
         "copier far": Principal(NAMES.role("replication"), roles.replication(FAR, {**ARNS, **far})),
         "copier far+": Principal(NAMES.role("replication"), ALL),
@@ -237,6 +243,14 @@ def things(made: Mapping[str, list[Statement]]) -> dict[str, Resource]:
         **own_keys,
         "far copy key": Resource(far_key, OTHER.number, made["far copy key"]),
         "state key": Resource(state_key, OWN.number, made["state key"]),
+        "new far copy": Resource(far.arn, OTHER.number),
+        "far bucket": Resource(OTHER.bucket("payroll"), OTHER.number),
+        "far trail": Resource(
+            f"arn:aws:cloudtrail:eu-west-1:{OTHER.number}:trail/lockstep-staging", OTHER.number
+        ),
+        "far payroll trail": Resource(
+            f"arn:aws:cloudtrail:eu-west-1:{OTHER.number}:trail/payroll", OTHER.number
+        ),
         "cluster key": Resource(cluster_key, OWN.number, delegated),
         "own role": role("nodes"),
         "apply role": role("apply"),
@@ -244,12 +258,14 @@ def things(made: Mapping[str, list[Statement]]) -> dict[str, Resource]:
         "rollback role": role("rollback"),
         "review role": role("review"),
         "copier role": role("replication"),
+        "keeper role": Resource(OTHER.copying, OTHER.number, made["trust keeper"]),
         "other role": Resource(OWN.iam("role/payroll"), OWN.number),
         "linked role": Resource(OWN.iam("role/aws-service-role/eks.amazonaws.com/Any"), OWN.number),
         "the boundary": Resource(OWN.boundary, OWN.number),
         "user": Resource(OWN.iam("user/mallory"), OWN.number),
         "issuer": Resource(OWN.iam(f"oidc-provider/{ISSUER}"), OWN.number),
         "anything": Resource("*", OWN.number),
+        "anything far": Resource("*", OTHER.number),
     }
 
 
@@ -272,7 +288,7 @@ def weakened() -> Iterator[tuple[str, str, dict[str, list[Statement]]]]:
     """Each document without one statement, and without one condition of one. What lets the stack's account
     into a copy is needed only where the copy is in another."""
     for name, made in DOCUMENTS.items():
-        if name in ("copy bucket", "copy key"):
+        if name in ("copy bucket", "copy key", "preview far"):
             continue
         for index, statement in enumerate(made):
             yield name, statement["Sid"], {**DOCUMENTS, name: made[:index] + made[index + 1 :]}

@@ -16,6 +16,7 @@ import pulumi
 import pytest
 
 from infra.aws import entry
+from infra.aws.definitions import chart, wanted
 from infra.aws.gateway import HEALTH_PATH
 from infra.aws.ground import ground
 from infra.aws.region import region
@@ -75,7 +76,7 @@ def test_what_is_destroyed_first_is_what_needs_the_rest(by: str) -> None:
         [stack.named("route")],
         [stack.named(f"gateway-{REGION}", "v1:Gateway"), stack.named("service")],
         pools,
-        [each for each in stack.of("v3:Release") if "crd" not in each.name],
+        stack.of("v3:Release"),
         stack.of("cluster:Cluster"),
         [*(stack.named(f"subnet-{REGION}-az{number}") for number in (1, 2, 3)), *stack.of("vpc:Vpc")],
     ]
@@ -201,6 +202,46 @@ def test_the_key_outlives_the_stack_and_the_first_deployer_keeps_his_rights() ->
     assert made().named(f"access-{REGION}-deployer").ignored == ("principalArn",)
 
 
+def test_who_may_only_roll_back_moves_weights_and_nothing_else() -> None:
+    stack = made(repository="owner/name")
+    let_in = {each.inputs["principalArn"].rsplit("/", 1)[1]: each for each in stack.of("AccessEntry")}
+    assert set(let_in) == {
+        "deployer",
+        "lockstep-staging-apply",
+        "lockstep-staging-preview",
+        "lockstep-staging-rollback",
+    }
+    admins = {each.inputs["principalArn"].rsplit("/", 1)[1] for each in stack.of("AccessPolicyAssociation")}
+    assert admins == {"deployer", "lockstep-staging-apply"}
+    groups = let_in["lockstep-staging-rollback"].inputs["kubernetesGroups"]
+    bound = {
+        subject["name"]: each.inputs["roleRef"]["name"]
+        for kind in ("RoleBinding", "ClusterRoleBinding")
+        for each in stack.of(f":{kind}")
+        for subject in each.inputs["subjects"]
+    }
+    granted = [
+        rule
+        for each in [*stack.of(":Role"), *stack.of(":ClusterRole")]
+        if each.type.startswith("kubernetes:")
+        and each.inputs["metadata"]["name"] in [bound[group] for group in groups]
+        for rule in each.inputs["rules"]
+    ]
+    changes = [rule for rule in granted if not set(rule["verbs"]) <= {"get", "list", "watch"}]
+    assert [rule["resources"] for rule in changes] == [["httproutes"]]
+    assert not any({"secrets", "*"} & set(rule["resources"]) for rule in granted if rule["apiGroups"] == [""])
+    assert not [each for each in made().of("AccessEntry") if each.name != f"access-{REGION}-deployer"]
+
+
+def test_managed_groups_have_somebody_who_grows_them_and_may_touch_no_other_group() -> None:
+    chart = made("managed").named(f"autoscaler-{REGION}")
+    assert chart.inputs["values"]["autoDiscovery"] == {"clusterName": f"lockstep-staging-{REGION}"}
+    policy = json.loads(made("managed").named(f"role-autoscaler-{REGION}-own").inputs["policy"])
+    changing = [each for each in policy["Statement"] if "autoscaling:SetDesiredCapacity" in each["Action"]]
+    owned = f"aws:ResourceTag/k8s.io/cluster-autoscaler/lockstep-staging-{REGION}"
+    assert [each["Condition"]["StringEquals"] for each in changing] == [{owned: "owned"}]
+
+
 def test_the_certificate_s_proof_stays_for_the_other_regions() -> None:
     proof = made().named(f"certificate-{REGION}-proof")
     assert proof.retained
@@ -242,9 +283,31 @@ def test_charts_are_pinned_and_bring_no_definitions() -> None:
     releases = [each for each in every() if each.type.endswith("v3:Release")]
     assert {each.name.removesuffix(f"-{REGION}") for each in releases} >= {"gateway", "keda", "karpenter"}
     for each in releases:
-        assert each.inputs["version"]
+        assert each.inputs.get("version") or each.inputs["chart"].startswith("../"), each.key
         assert each.inputs["skipCrds"] is True
         assert each.inputs["atomic"] is True
+
+
+def test_definitions_outlive_the_stack_and_are_there_before_the_charts_that_need_them() -> None:
+    """Whoever takes a definition away takes every object of its kind with it, in the whole cluster."""
+    for by in WAYS:
+        stack = made(by)
+        release = stack.named(f"definitions-{REGION}")
+        assert release.retained
+        assert all(stack.waits_for(each, release) for each in stack.of("v3:Release") if each != release)
+
+
+def test_the_chart_of_definitions_has_every_kind_kept_and_short_enough_for_a_release() -> None:
+    folder = chart(wanted("karpenter"))
+    found = [json.loads(path.read_text()) for path in (folder / "definitions").iterdir()]
+    kinds = {each["spec"]["names"]["kind"] for each in found}
+    assert kinds >= {"HTTPRoute", "Gateway", "EnvoyProxy", "HTTPRouteFilter", "ScaledObject", "NodePool"}
+    assert "NodePool" not in str(list((chart(wanted("auto")) / "definitions").iterdir()))
+    assert all(each["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep" for each in found)
+    assert sum(len(json.dumps(each)) for each in found) < 1_000_000
+    assert (
+        made().named(f"definitions-{REGION}").inputs["chart"].startswith("../.lockstep/charts/definitions-")
+    )
 
 
 def test_clients_speak_tls_and_envoy_answers_health_checks_where_they_are_sent() -> None:

@@ -73,9 +73,8 @@ def refused(behaviour: Behaviour, inputs: Values, region: Any) -> Iterator[Failu
                 yield Failure(where, f"{where} is {described(value)}, which must be one of {listed}")
     for path, name in behaviour.checks.items():
         for where, value in places(inputs, path):
-            reason = (
-                None if value is UNKNOWN else check(name, value, region if isinstance(region, str) else "")
-            )
+            there = inputs.get("serviceRegion") or region  # an endpoint may lead into another region
+            reason = None if value is UNKNOWN else check(name, value, there if isinstance(there, str) else "")
             if reason:
                 yield Failure(where, f"{where} {reason}".strip())
 

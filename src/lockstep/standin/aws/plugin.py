@@ -15,6 +15,7 @@ from lockstep.standin.aws.account import Account, Resource
 from lockstep.standin.aws.behaviour import Behaviour, table
 from lockstep.standin.aws.constraints import refused
 from lockstep.standin.aws.identity import Identity, automatic_name
+from lockstep.standin.aws.moto_judge import judge
 from lockstep.standin.aws.outputs import carried, foreseen, given, made
 from lockstep.standin.aws.sdk import PACKAGE, Sdk, Signature
 from lockstep.standin.aws.shape import STRING, Simple, problems
@@ -37,6 +38,7 @@ class AwsStandIn:
         self._folder = folder
         self._kept = Kept(folder / "aws.jsonl")
         self._faults = Faults(folder / "faults.json")
+        self._judge = judge()
         self.region: Any = None
         self.number = table().account
         self.tags: dict[str, str] = {}
@@ -88,6 +90,8 @@ class AwsStandIn:
             account.require_references(resource)
             account.require_unique(resource, behaviour)
             special.allow(account, resource)
+            if self._judge is not None:
+                self._judge.create(account, resource)
             behind.made(self._folder, resource)
             account.put(resource)
         return resource.id, resource.outputs

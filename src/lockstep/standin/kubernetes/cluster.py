@@ -21,8 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.errors import Unavailable
-from lockstep.local import child
-from lockstep.standin.kubernetes import credentials, definitions
+from lockstep.standin.kubernetes import child, credentials, definitions
 from lockstep.standin.kubernetes.access import PREVIEW_NAMESPACES
 from lockstep.standin.kubernetes.api import Access, Api, Refused
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
 from lockstep.errors import UsageError
 from lockstep.standin.aws.hints import taken
@@ -18,6 +19,10 @@ from lockstep.standin.wire import Values
 
 PACKAGE = "pulumi_kubernetes"
 META = f"{PACKAGE}.meta.v1"
+DEFINITION = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"
+"""Of these only the frame is looked at: the SDK has no type for keys that are written with a dash."""
+_ONE_AT_A_TIME = Lock()
+"""The SDK's packages import each other in a circle: a second thread would meet one that is half there."""
 
 
 class Types:
@@ -44,10 +49,11 @@ class Types:
         return list(problems(self._shape(token), inputs))
 
     def _shape(self, token: str) -> Record:
-        if token not in self._registered:
-            return _custom_resource()
-        module, name = self._registered[token]
-        return _arguments(module, name)
+        with _ONE_AT_A_TIME:
+            if token == DEFINITION or token not in self._registered:
+                return _custom_resource()
+            module, name = self._registered[token]
+            return _arguments(module, name)
 
 
 def _arguments(module: str, name: str) -> Record:

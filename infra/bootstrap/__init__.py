@@ -1,0 +1,1 @@
+"""What an account gets once, before its first stack (docs/aws.md)."""
