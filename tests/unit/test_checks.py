@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from lockstep.checks import Problem, problems
+from lockstep.cli.__main__ import run
 from lockstep.paths import Paths
 from lockstep.workspace import Workspace
 
@@ -205,3 +206,23 @@ def test_a_plugin_that_is_installed_and_credentials_that_are_there_are_no_proble
 def test_a_profile_that_is_not_there_is_named(checked: Checked) -> None:
     checked.monkeypatch.setenv("AWS_PROFILE", "nobody")
     assert any("in the profile nobody" in each.message for each in checked.problems())
+
+
+def test_the_command_says_it_in_words_and_as_a_document(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], checked: Checked
+) -> None:
+    monkeypatch.setenv("LOCKSTEP_STATE", str(checked.workspace.paths.state))  # no plugins there
+    assert run(["check", "staging", "--output", "json"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "lockstep.check/1"
+    assert not document["ok"]
+    assert {each["code"] for each in document["problems"]} == {"plugin.missing", "aws.no_credentials"}
+    assert run(["check", "staging"]) == 2
+    said = capsys.readouterr().out
+    assert said.count("next:") == 3
+    assert said.endswith("3 problems\n")
+
+
+def test_a_stack_without_a_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "nowhere"]) == 2
+    assert "there is no Pulumi.nowhere.yaml" in capsys.readouterr().err
