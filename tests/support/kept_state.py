@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def keep_if_asked(export: Callable[[], str], *, without: str) -> None:
         {key: each[key] for key in KEPT if key in each} for each in exported if without not in each["urn"]
     ]
     lines = ",\n".join(json.dumps(each, sort_keys=True) for each in resources)
+    lines = re.sub(r"file:///[^\"]*", "file:///store", lines)  # of whoever kept it
     manifest = json.dumps({"time": "0001-01-01T00:00:00Z", "magic": "", "version": ""})
     STATE.write_text(
         f'{{"version": 3, "deployment": {{"manifest": {manifest}, "resources": [\n{lines}\n]}}}}\n'
