@@ -81,8 +81,14 @@ def gpu_resource(capacity: Capacity) -> str:
     return "nvidia.com/gpu"
 
 
+def cpu_quantity(cpu: float) -> str:
+    """As an API server writes it: any other way it would read back otherwise, and be a change for ever."""
+    milli = round(cpu * 1000)
+    return f"{milli}m" if milli % 1000 else str(milli // 1000)
+
+
 def _resources(pod: Pod) -> Json:
-    amount: Json = {"cpu": f"{round(pod.service.cpu * 1000)}m", "memory": f"{pod.service.memory_gib}Gi"}
+    amount: Json = {"cpu": cpu_quantity(pod.service.cpu), "memory": f"{pod.service.memory_gib}Gi"}
     if pod.service.gpus:
         amount[gpu_resource(pod.capacity)] = str(pod.service.gpus)
     return {"requests": amount, "limits": {key: value for key, value in amount.items() if key != "cpu"}}

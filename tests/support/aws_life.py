@@ -30,7 +30,7 @@ from lockstep.standin import project
 from lockstep.standin.aws import behind
 from lockstep.standin.aws.account import BUCKET, Account
 from lockstep.standin.kept import Kept
-from lockstep.standin.kubernetes import status
+from lockstep.standin.kubernetes import objects, release, status
 from lockstep.standin.kubernetes.api import Object
 from lockstep.standin.kubernetes.cluster import Cluster
 from lockstep.standin.sample import IMAGE
@@ -91,10 +91,12 @@ class Life(Checkout):
         for file, text in zip(files, before, strict=True):
             file.write_text(text.replace(port, NOBODY))
         self.faults(unreachable=[region])
-        yield
-        self.faults()
-        for file, text in zip(files, before, strict=True):
-            file.write_text(text)
+        try:
+            yield
+        finally:
+            self.faults()
+            for file, text in zip(files, before, strict=True):
+                file.write_text(text)
 
     def kept(self) -> list[str]:
         """The buckets and keys that the account has."""
@@ -172,6 +174,16 @@ class Life(Checkout):
         """The engine's resources."""
         said = json.loads(self.engine("stack", "export").stdout)
         return list(said["deployment"].get("resources") or [])
+
+    def rewritten(self) -> list[str]:
+        """What an API server says otherwise than the program said it, such as 2 CPUs for 2000m."""
+        found = []
+        for each in self.state():
+            if each["type"].startswith("kubernetes:") and each["type"] != release.TOKEN:
+                live = objects.pruned(objects.live_of(each["outputs"]), each["inputs"])
+                paths = objects.differences(live, each["inputs"])
+                found += [f"{each['urn'].rsplit('::', 1)[1]}: {path}" for path in paths]
+        return found
 
     def engine(self, *words: str, expect: int = 0) -> Any:
         """Plain `pulumi` on this stack."""

@@ -131,3 +131,9 @@ def test_the_role_of_a_pod_only_reads(verb: str) -> None:
         assert statement["Effect"] == "Allow"
         assert not any(verb in action for action in statement["Action"])
         assert "*" not in [*statement["Resource"]]
+
+
+@pytest.mark.parametrize(("cpu", "said"), [(2, "2"), (0.5, "500m"), (1.5, "1500m"), (0.1, "100m")])
+def test_cpus_are_written_as_an_api_server_writes_them(cpu: float, said: str) -> None:
+    """2000m would be read back as 2, and be a change that never ends."""
+    assert pods.cpu_quantity(cpu) == said
