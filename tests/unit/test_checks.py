@@ -250,7 +250,7 @@ def test_the_program_refuses_what_check_refuses(checked: Checked) -> None:
     checked.problems(put("capacity.max", 1))
     settings = checked.workspace.file.settings()
     assert settings.cloud is not None
-    with pytest.raises(UsageError, match="capacity.too_small"):
+    with pytest.raises(UsageError, match=r"capacity\.too_small"):
         require(settings, settings.cloud)
     checked.problems()
     settings = checked.workspace.file.settings()
