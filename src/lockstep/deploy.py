@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -101,10 +101,14 @@ class Engine:
     more: Mapping[str, str] = field(default_factory=dict)
     """Variables beyond the workspace's own, for the engine and all that it starts."""
 
-    def preview(self) -> list[Touch]:
+    def preview(self, only: Sequence[str] = ()) -> list[Touch]:
         """What an update would touch, without saying so. Raises LockstepError `engine.*`."""
-        quiet = replace(self, progress=lambda _: None)
-        return quiet._run("preview", lambda stack, watch: stack.preview(on_event=watch, color="never"))
+        quiet, target = replace(self, progress=lambda _: None), list(only) or None
+
+        def preview(stack: Stack, watch: _Watch) -> None:
+            stack.preview(target=target, on_event=watch, color="never")
+
+        return quiet._run("preview", preview)
 
     def plan(self) -> Plan:
         """Every resource that an update would leave. Raises LockstepError `engine.*`, Denied."""
@@ -112,12 +116,13 @@ class Engine:
         self._watched("preview", watch, lambda stack, watch: stack.preview(on_event=watch, color="never"))
         return Plan(watch.planned, watch.warnings)
 
-    def up(self) -> list[Touch]:
-        """Run an update. Raises LockstepError `engine.*`, Denied, Cancelled."""
+    def up(self, only: Sequence[str] = ()) -> list[Touch]:
+        """Run an update. only: patterns of URNs; nobody is asked about any other resource, which stays as it
+        is; empty: of the whole stack. Raises LockstepError `engine.*`, Denied, Cancelled."""
 
         def update(stack: Stack, watch: _Watch) -> None:
             self._recover(stack)
-            stack.up(on_event=watch, color="never", show_secrets=False)
+            stack.up(target=list(only) or None, on_event=watch, color="never", show_secrets=False)
 
         return self._run("update", update)
 

@@ -142,11 +142,13 @@ def destroyed_in_order_and_taken_up_again(stack: Life) -> None:
     size = len(stack.kinds())
     kept = set(stack.kept())
     stack.extra["LOCKSTEP_ADOPT"] = "1"
+    stack.place(eu_central_1=cell(stack))  # what was rolled back from is barred, also from a stack made anew
     stack.command("up")
     assert kept == set(stack.kept()), "the same buckets and keys, none made anew"
     records = stack.records()
     assert [each.index for each in records] == list(range(len(records)))
     assert stack.kinds()[size:] == ["intent", "outcome:complete"]
+    assert all(stack.weights(region) == {"blue": 1000} for region in stack.regions)
 
 
 ORDER = (

@@ -126,6 +126,8 @@ def test_what_is_there_in_an_unreachable_cluster_is_left_and_nothing_is_made(
     assert checked.inputs == NAMESPACE
     assert provider.diff(call(wanted), "models", old, checked.inputs).paths == {}
     assert provider.warnings(call(wanted).urn) == [SKIPPED]
+    with pytest.raises(Unavailable, match="is namespaced"):  # of a custom kind only the cluster knows that
+        provider.diff(call(route()), "models/x", State(route(), route()), route())
     for act in (provider.create, lambda one, _: provider.read(one, "models", old)):
         with pytest.raises(Unavailable) as caught:
             act(call(wanted), wanted)

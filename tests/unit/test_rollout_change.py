@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -22,7 +23,7 @@ from lockstep.cli.audit import command as audit
 from lockstep.deploy import Touch
 from lockstep.errors import Cancelled, Denied, IntegrityError, LockstepError, UsageError
 from lockstep.local.drift import Drift
-from lockstep.rollout.change import Change, intent_since, require_outcome
+from lockstep.rollout.change import Change, intent_since, reached, require_outcome
 from lockstep.workspace import Workspace
 from tests.support.stack import Scene
 from tests.support.versity import BUCKET
@@ -57,10 +58,11 @@ class FakeEngine:
     previewed: list[Touch] = field(default_factory=lambda: [ROUTE])
     ran: int = 0
 
-    def preview(self) -> list[Touch]:
+    def preview(self, only: Sequence[str] = ()) -> list[Touch]:
         return self.previewed
 
-    def up(self) -> list[Touch]:
+    def up(self, only: Sequence[str] = ()) -> list[Touch]:
+        assert not only, "on one machine an update is of the whole stack"
         self.ran += 1
         table = self.workspace.file.settings().table
         self.before()
@@ -412,3 +414,23 @@ def test_without_a_log_there_is_no_intent_and_no_outcome(bare_stage: Scene) -> N
     assert not intent_since(bare_stage.ledger(), 0)
     with pytest.raises(IntegrityError):
         require_outcome(bare_stage.ledger(), bare_stage.table())
+
+
+def test_past_a_silent_region_goes_an_update_of_gate_receipt_and_the_model_elsewhere() -> None:
+    def urn(kind: str, name: str) -> str:
+        return f"urn:pulumi:staging::lockstep::{kind}::{name}"
+
+    only = reached("digits", ["eu-central-1"])
+    chosen = [
+        urn("lockstep:index:PromotionGate", "gate"),
+        urn("lockstep:infra:Region$lockstep:index:RouteWarrant", "digits-eu-central-1"),
+        urn("lockstep:infra:Region$kubernetes:apps/v1:Deployment", "digits-eu-central-1-green"),
+        urn("lockstep:index:PromotionReceipt", "receipt"),
+    ]
+    left = [
+        urn("lockstep:infra:Region$lockstep:index:RouteWarrant", "digits-us-east-1"),
+        urn("lockstep:infra:Region$kubernetes:core/v1:Service", "faces-eu-central-1-green"),
+        urn("lockstep:infra:Region$kubernetes:gateway.networking.k8s.io/v1:Gateway", "gateway-eu-central-1"),
+    ]
+    assert all(any(fnmatchcase(each, pattern) for pattern in only) for each in chosen)
+    assert not any(fnmatchcase(each, pattern) for pattern in only for each in left)

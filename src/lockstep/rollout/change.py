@@ -18,7 +18,7 @@ import base64
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,11 +82,12 @@ class Change:
             self._keep(before, data, size)  # (2)
             file.write(data)
             try:
+                only = () if model is None else self._around_silence(model, table)
                 if model is not None:
-                    self._require_scope(model)  # (3)
+                    self._require_scope(model, only)  # (3)
                 if interrupted:
                     raise Cancelled("interrupted before the update began", code="change.cancelled")
-                touched = self.engine.up()  # (4)
+                touched = self.engine.up(only)  # (4)
             except BaseException as error:
                 note = self.undo(size)
                 if isinstance(error, LockstepError):
@@ -116,12 +117,25 @@ class Change:
         except Unavailable as error:
             self.progress(f"this denial is not in the log: {error.message}")
 
-    def _require_scope(self, model: str) -> None:
+    def _around_silence(self, model: str, table: Table) -> Sequence[str]:
+        """What an update is about while a region of a cloud stack does not answer: gate, receipt, and what is
+        the model's in the others. Its provider cannot even compare what it has there, and would fail all of
+        the update. Nothing is left out while all regions answer."""
+        if not self.workspace.in_cloud:
+            return ()
+        live = self.ledger.look(self.ledger.state(), table).live
+        silent = {region for (_, region), cell in live.items() if cell is None}
+        if not silent:
+            return ()
+        self.progress(f"left as it is, because it does not answer: {', '.join(sorted(silent))}")
+        return reached(model, [each for each in self.workspace.file.settings().regions if each not in silent])
+
+    def _require_scope(self, model: str, only: Sequence[str]) -> None:
         alive = self.ledger.stack.alive()
         allowed = {f"{model}-{region}" for region in self.workspace.file.settings().regions}
         extra = [
             touch
-            for touch in self.engine.preview()
+            for touch in self.engine.preview(only)
             if touch.type.rsplit(":", 1)[-1] not in ALWAYS_TOUCHED
             and touch.name not in allowed
             and touch.name.rsplit("-", 1)[0] not in allowed
@@ -208,6 +222,12 @@ class Change:
         elif self._restore():
             name = self.workspace.file.path.name
             self.progress(f"{name} is as it was: a command was killed before its intent")
+
+
+def reached(model: str, regions: Sequence[str]) -> list[str]:
+    """Patterns of URNs: gate, receipt, and a model's routes and services in these regions."""
+    names = [name for each in regions for name in (f"{model}-{each}", f"{model}-{each}-*")]
+    return [f"**::{name}" for name in ("gate", *names, "receipt")]
 
 
 def command_line() -> str:

@@ -39,6 +39,9 @@ REPLACED_BY = {
 }
 """Kind -> what cannot change in place. Source: pulumi-kubernetes, provider/pkg/provider/diff.go; its list for
 Pod names nearly every property, here all of them."""
+BUILT_IN = {"apiextensions.k8s.io", "apps", "autoscaling", "batch", "networking.k8s.io", "policy"} | {
+    *("rbac.authorization.k8s.io", "scheduling.k8s.io", "storage.k8s.io", "admissionregistration.k8s.io")
+}
 IDENTITY = ("metadata.name", "metadata.namespace", "apiVersion", "kind")
 
 
@@ -46,6 +49,12 @@ def version_and_kind(token: str) -> tuple[str, str]:
     """`kubernetes:apps/v1:Deployment` -> ("apps/v1", "Deployment"); the core group has no name."""
     _, version, kind = token.split(":")
     return version.removeprefix("core/"), kind
+
+
+def is_built_in(token: str) -> bool:
+    """Whether the provider knows the kind by itself; about a custom one it asks the cluster, in Diff too."""
+    version, _ = version_and_kind(token)
+    return version.partition("/")[0] in BUILT_IN or "/" not in version
 
 
 def without_none(value: Any) -> Any:

@@ -90,6 +90,13 @@ class KubernetesStandIn:
         if call.token == release.TOKEN:
             moved = ("name", "namespace")
             return Change({path: path in moved for path in objects.differences(old.inputs, new)})
+        if self._silence is not None and not objects.is_built_in(call.token):
+            raise Unavailable(
+                f"API server returned error when asked if resource type {call.token} is namespaced: "
+                f"{self._silence.message}",
+                code="kubernetes.unreachable",
+                remedy=self._silence.remedy,
+            )
         before = objects.pruned(objects.live_of(old.outputs), old.inputs) if old.outputs else old.inputs
         paths = list(objects.differences(before, new))
         if paths and self._judge is not None and self._silence is None and not holds_unknown(new):
