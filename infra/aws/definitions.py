@@ -30,6 +30,9 @@ NAMESPACE = "kube-system"
 WAIT_S = 300
 FOLDER = Path(".lockstep") / "charts"
 CHART = "Chart.yaml"
+FORM = "2"
+"""Counted up when the same sources are to give another chart."""
+
 TEMPLATE = '{{ range $path, $_ := .Files.Glob "definitions/*" }}\n---\n{{ $.Files.Get $path }}\n{{ end }}\n'
 """Every file as it is: what looks like a template in a rule of a definition is none."""
 
@@ -64,7 +67,7 @@ def chart(folders: tuple[str, ...]) -> Path:
     from lockstep.toolchain.judges import ensure
 
     found = ensure(folders, lambda line: print(line, file=sys.stderr))  # noqa: T201
-    sources = "\n".join([TEMPLATE, *(folder.parent.name for folder in found.values())])
+    sources = "\n".join([FORM, TEMPLATE, *(folder.parent.name for folder in found.values())])
     made = here().root / FOLDER / f"definitions-{hashlib.sha256(sources.encode()).hexdigest()[:12]}"
     if not (made / CHART).exists():
         _write(made, found)
@@ -76,7 +79,7 @@ def _write(made: Path, found: Mapping[str, Path]) -> None:
     files = {"templates/definitions.yaml": TEMPLATE}
     for folder in found.values():
         for each in _read(folder):
-            files[f"definitions/{each['metadata']['name']}.json"] = json.dumps(each, separators=(",", ":"))
+            files[f"definitions/{each['metadata']['name']}.yaml"] = json.dumps(each, separators=(",", ":"))
     files[CHART] = f"apiVersion: v2\nname: {NAME}\nversion: 1.0.0\n"
     for name, text in files.items():
         (made / name).parent.mkdir(parents=True, exist_ok=True)

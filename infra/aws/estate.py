@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from infra.aws.ground import Ground, ground
+from infra.aws.plan_rules import require
 from infra.aws.registry import Registry, registry
 from infra.config import Settings
 from lockstep.errors import UsageError
@@ -34,5 +35,8 @@ class Estate(Ground):
 
 
 def estate(settings: Settings) -> Estate:
+    """Raises UsageError `config.refused` before anything is declared."""
+    if settings.cloud is not None:
+        require(settings, settings.cloud)
     base = ground(settings)
     return Estate(**vars(base), registry=registry(base))

@@ -11,8 +11,9 @@ from lockstep.errors import LockstepError
 from lockstep.standin.aws.account import Account
 from lockstep.standin.aws.plugin import AwsStandIn
 from lockstep.standin.kept import Kept
+from lockstep.standin.provider import State
 from lockstep.standin.wire import UNKNOWN
-from tests.support.standin_aws import Aws
+from tests.support.standin_aws import Aws, Made
 
 ASSUMED = '{"Version": "2012-10-17", "Statement": []}'
 SCALING = {"minSize": 1, "desiredSize": 1, "maxSize": 2}
@@ -127,8 +128,6 @@ def test_a_read_finds_what_is_there_and_misses_what_is_gone(aws: Aws) -> None:
 
 
 def test_an_import_may_name_the_region(aws: Aws) -> None:
-    from lockstep.standin.provider import State
-
     bucket = aws.create("s3/bucket:Bucket", {"bucket": "adopted", "region": "us-east-1"})
     found = aws.provider.read(bucket.call, "adopted@us-east-1", State())
     assert found is not None and found.identity == "adopted"
@@ -170,6 +169,72 @@ def test_a_change_replaces_what_the_table_says(
     found = aws.diff(made, {**inputs, **change})
     assert found.replaces == replaces
     assert len(found.paths) >= 1
+
+
+# Of resources that name others, which need not be there for a look at what a change would do.
+RULE: dict[str, Any] = {"securityGroupId": "sg-1", "ipProtocol": "tcp", "cidrIpv4": "10.0.0.0/16"}
+LOCAL = {
+    "outpostArns": ["arn:aws:outposts:eu-central-1:123456789012:outpost/op-1"],
+    "controlPlaneInstanceType": "m5.large",
+}
+CLUSTER: dict[str, Any] = {
+    "name": "x",
+    "roleArn": "arn:aws:iam::123456789012:role/x",
+    "vpcConfig": {"subnetIds": ["subnet-1"]},
+    "outpostConfig": LOCAL,
+}
+
+
+def planned(aws: Aws, token: str, inputs: Any, change: Any) -> list[str]:
+    there = Made(aws.call(token), "there", State(inputs))
+    return aws.diff(there, {k: v for k, v in {**inputs, **change}.items() if v is not None}).replaces
+
+
+@pytest.mark.parametrize(
+    ("token", "inputs", "change", "replaces"),
+    [
+        ("ec2/eip:Eip", {"domain": "vpc"}, {"customerOwnedIpv4Pool": "ipv4pool-coip-1"}, []),
+        ("ec2/eip:Eip", {"domain": "vpc"}, {"networkBorderGroup": "x"}, ["networkBorderGroup"]),
+        ("vpc/securityGroupIngressRule:SecurityGroupIngressRule", RULE, {"cidrIpv4": "10.1.0.0/16"}, []),
+        (
+            "vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+            RULE,
+            {"cidrIpv4": None, "cidrIpv6": "::/0"},
+            ["cidrIpv4"],
+        ),
+        (
+            "vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+            RULE,
+            {"cidrIpv4": None, "prefixListId": "pl-1"},
+            ["cidrIpv4"],
+        ),
+        ("eks/cluster:Cluster", CLUSTER, {"outpostConfig": {**LOCAL, "outpostArns": ["arn:x"]}}, []),
+        (
+            "eks/cluster:Cluster",
+            CLUSTER,
+            {"outpostConfig": {**LOCAL, "controlPlaneInstanceType": "m5.xlarge"}},
+            ["outpostConfig.controlPlaneInstanceType"],
+        ),
+        ("kms/keyPolicy:KeyPolicy", {"keyId": "one", "policy": "{}"}, {"keyId": "two"}, []),
+        (
+            "route53/healthCheck:HealthCheck",
+            {"type": "RECOVERY_CONTROL"},
+            {"routingControlArn": "arn:x"},
+            ["routingControlArn"],
+        ),
+        (
+            "ecr/lifecyclePolicy:LifecyclePolicy",
+            {"repository": "x", "policy": "{}"},
+            {"policy": "[]"},
+            ["policy"],
+        ),
+        ("ecr/repositoryPolicy:RepositoryPolicy", {"repository": "x", "policy": "{}"}, {"policy": "[]"}, []),
+    ],
+)
+def test_a_change_of_what_names_others_replaces_what_the_table_says(
+    aws: Aws, token: str, inputs: Any, change: Any, replaces: list[str]
+) -> None:
+    assert planned(aws, token, inputs, change) == replaces
 
 
 def test_nothing_changed_is_no_change_and_neither_is_the_region_that_was_meant(aws: Aws) -> None:

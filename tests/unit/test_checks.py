@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from lockstep.checks import Problem, problems
+from lockstep.checks import Problem, notes, problems
+from lockstep.cli.__main__ import run
+from lockstep.errors import UsageError
 from lockstep.paths import Paths
 from lockstep.workspace import Workspace
 
@@ -202,6 +205,79 @@ def test_a_plugin_that_is_installed_and_credentials_that_are_there_are_no_proble
     assert checked.problems() == []
 
 
+def reached(checked: Checked, **servers: str) -> list[str]:
+    """What check says when the clusters are at these places. Keys are regions with `_` for `-`."""
+    root = checked.workspace.paths.root
+    clusters = {
+        name.replace("_", "-"): {"server": url, "token": "t", "ca": "c"} for name, url in servers.items()
+    }
+    (root / "clusters.json").write_text(json.dumps(clusters))
+    checked.monkeypatch.setenv("LOCKSTEP_CLUSTERS", str(root / "clusters.json"))
+    checked.monkeypatch.setenv("AWS_ACCESS_KEY_ID", "example")
+    checked.monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+    checked.problems()
+    return [f"{each.code}: {each.message}" for each in problems(checked.workspace, reach=True)]
+
+
+def test_a_cluster_that_this_machine_cannot_reach_is_named(checked: Checked) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        reachable = f"https://127.0.0.1:{there.getsockname()[1]}"
+        with socket.create_server(("127.0.0.1", 0)) as gone:
+            port = gone.getsockname()[1]
+        found = reached(checked, eu_central_1=reachable, us_east_1=f"https://127.0.0.1:{port}")
+    about = [each for each in found if each.startswith("cluster.unreachable")]
+    assert len(about) == 1
+    assert "the cluster of us-east-1 at 127.0.0.1 cannot be reached" in about[0]
+
+
+def test_an_update_does_not_wait_for_a_region_that_does_not_answer(checked: Checked) -> None:
+    reached(checked, us_east_1="https://127.0.0.1:1")
+    assert {each.code for each in problems(checked.workspace)} == {"plugin.missing"}
+
+
+def test_a_plan_that_goes_by_surge_is_told_and_is_not_wrong(checked: Checked) -> None:
+    checked.problems()
+    assert any("a promotion goes by surge" in each for each in notes(checked.workspace))
+    assert any("32 vCPUs are needed" in each for each in notes(checked.workspace))
+    checked.problems(put("capacity.max", 6))
+    assert not any("by surge" in each for each in notes(checked.workspace))
+
+
+def test_the_program_refuses_what_check_refuses(checked: Checked) -> None:
+    """Plain `pulumi up` asks no check."""
+    from infra.aws.plan_rules import require
+
+    checked.problems(put("capacity.max", 1))
+    settings = checked.workspace.file.settings()
+    assert settings.cloud is not None
+    with pytest.raises(UsageError, match=r"capacity\.too_small"):
+        require(settings, settings.cloud)
+    checked.problems()
+    settings = checked.workspace.file.settings()
+    assert settings.cloud is not None
+    require(settings, settings.cloud)
+
+
 def test_a_profile_that_is_not_there_is_named(checked: Checked) -> None:
     checked.monkeypatch.setenv("AWS_PROFILE", "nobody")
     assert any("in the profile nobody" in each.message for each in checked.problems())
+
+
+def test_the_command_says_it_in_words_and_as_a_document(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], checked: Checked
+) -> None:
+    monkeypatch.setenv("LOCKSTEP_STATE", str(checked.workspace.paths.state))  # no plugins there
+    assert run(["check", "staging", "--output", "json"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "lockstep.check/1"
+    assert not document["ok"]
+    assert {each["code"] for each in document["problems"]} == {"plugin.missing", "aws.no_credentials"}
+    assert run(["check", "staging"]) == 2
+    said = capsys.readouterr().out
+    assert said.count("next:") == 3
+    assert said.endswith("3 problems\n")
+
+
+def test_a_stack_without_a_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "nowhere"]) == 2
+    assert "there is no Pulumi.nowhere.yaml" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What a plan for AWS cannot keep, whatever the account: places, types, the law of a place, capacity."""
+"""What a plan for AWS cannot keep: the rules of the program itself, asked before any preview."""
 
 from __future__ import annotations
 
@@ -9,49 +9,58 @@ from lockstep.checks.problem import Problem
 
 if TYPE_CHECKING:
     from infra.cloud import Cloud
-    from lockstep.table import Table
+    from infra.config import Settings
 
-SOURCE = "infra/aws/regions.toml says what is offered where, and from what source"
+CONNECT_S = 3.0
 
 
 def places(values: Mapping[str, Any]) -> Iterator[Problem]:
     """Regions and instance types, from a stack file as it stands: also one that is wrong elsewhere."""
-    from infra.aws.regions import region_problems
+    from infra.aws import plan_rules
 
     regions = [each.get("name") for each in _list(values.get("lockstep:regions")) if isinstance(each, dict)]
     types = _list(_mapping(values.get("lockstep:capacity")).get("instance_types"))
     copy = _mapping(_mapping(values.get("lockstep:audit")).get("replica")).get("region")
-    said = region_problems(_texts(regions), _texts(types)) + region_problems(_texts([copy]), [])
-    yield from (Problem("region.unfit", each, SOURCE) for each in dict.fromkeys(said))
+    for each in plan_rules.places(_texts(regions), _texts(types), _texts([copy])):
+        yield Problem(each.code, each.message, each.remedy)
 
 
-def plan(cloud: Cloud, regions: Sequence[str], table: Table) -> Iterator[Problem]:
+def plan(settings: Settings, cloud: Cloud) -> Iterator[Problem]:
     """What takes the whole of a good stack file: jurisdictions, pairs of settings, capacity."""
-    from infra.aws import capacity_rules
-    from infra.aws.preflight import need
-    from infra.aws.regions import jurisdiction_problems
+    from infra.aws import plan_rules
 
-    for model, service in cloud.services.items():
-        where = dict.fromkeys([*table.get(model, {}), *regions[:1]])  # releases lie in the first region
-        for said in jurisdiction_problems(model, service.jurisdictions, list(where)):
+    for each in plan_rules.plan(settings, cloud):
+        yield Problem(each.code, each.message, each.remedy)
+
+
+def reach(settings: Settings, cloud: Cloud) -> Iterator[Problem]:
+    """Clusters that are there and that this machine cannot reach. Asks EKS where they are, and connects."""
+    import socket
+    from urllib.parse import urlsplit
+
+    from lockstep.aws.cluster import cluster_of
+    from lockstep.errors import LockstepError
+
+    for region in settings.regions:
+        try:
+            cluster = cluster_of(settings.environment, region)
+        except LockstepError as error:
+            yield Problem(error.code, f"{region}: {error.message}", error.remedy)
+            continue
+        if cluster is None:
+            continue
+        where = urlsplit(cluster.server)
+        try:
+            socket.create_connection((str(where.hostname), where.port or 443), CONNECT_S).close()
+        except OSError as error:
+            way = "add this machine's block to lockstep:cluster.endpoint"
+            if not cloud.cluster.allow:
+                way = "work from inside its network, or list in lockstep:cluster.endpoint who may reach it"
             yield Problem(
-                "jurisdiction.outside",
-                said,
-                f"take the place out of lockstep:models.{model}, or widen the jurisdictions of its service",
+                "cluster.unreachable",
+                f"the cluster of {region} at {where.hostname} cannot be reached from this machine: {error}",
+                way,
             )
-    for refusal in capacity_rules.problems(cloud):
-        yield Problem(
-            refusal.code, refusal.said, "see lockstep:capacity in Pulumi.yaml for what goes together"
-        )
-    wanted = need(cloud.capacity, list(cloud.services.values()))
-    if wanted.surge > cloud.capacity.max:
-        yield Problem(
-            "capacity.too_small",
-            f"one slot at full size and the other at its minimum need {wanted.surge} GPU nodes a region, "
-            f"and lockstep:capacity.max is {cloud.capacity.max}",
-            f"raise max to {wanted.surge}, or to {wanted.full} for both slots at full size; or lower the "
-            "replicas in lockstep:services",
-        )
 
 
 def _list(value: object) -> list[Any]:

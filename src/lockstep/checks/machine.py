@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from lockstep.checks.problem import Problem
 if TYPE_CHECKING:
     from lockstep.workspace import Workspace
 
+NO_CREDENTIALS = "aws.no_credentials"
 PLUGINS = {"aws": "pulumi-aws", "kubernetes": "pulumi-kubernetes"}
 """The engine's name for a provider -> the Python package that speaks to it; both have one version."""
 
@@ -28,6 +29,11 @@ def _named_by_project(file: Path) -> set[str]:
 
     named = (yaml.safe_load(file.read_text()).get("plugins") or {}).get("providers") or []
     return {str(each["name"]) for each in named}
+
+
+def no_credentials(found: Sequence[Problem]) -> bool:
+    """Whether an account cannot be asked anything."""
+    return any(each.code == NO_CREDENTIALS for each in found)
 
 
 def _plugins(folder: Path, own: Collection[str]) -> Iterator[Problem]:
@@ -50,7 +56,7 @@ def _credentials() -> Iterator[Problem]:
     if not has_credentials():
         profile = os.environ.get("AWS_PROFILE")
         yield Problem(
-            "aws.no_credentials",
+            NO_CREDENTIALS,
             f"there are no AWS credentials{f' in the profile {profile}' if profile else ''}",
             "aws sso login, or set AWS_PROFILE; in CI assume the role by OIDC (docs/aws.md)",
         )

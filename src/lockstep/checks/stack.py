@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from lockstep.workspace import Workspace
 
 
-def problems(workspace: Workspace) -> list[Problem]:
-    """Every problem of one stack. Asks no account and starts nothing."""
+def problems(workspace: Workspace, *, reach: bool = False) -> list[Problem]:
+    """Every problem of one stack. Starts nothing, and asks no account.
+
+    reach: ask the account, if there are credentials, where the clusters are, and whether this machine reaches
+    them. Not before an update: a region that does not answer must not hold up a rollback in the others.
+    """
     from lockstep.checks import cloud, machine, recorded
 
     found: list[Problem] = []
@@ -27,12 +31,25 @@ def problems(workspace: Workspace) -> list[Problem]:
     if in_cloud:
         found += cloud.places(workspace.file.values())
     if settings is not None and settings.cloud is not None:
-        found += cloud.plan(settings.cloud, settings.regions, settings.table)
+        found += cloud.plan(settings, settings.cloud)
     if settings is not None:
         found += recorded.problems(workspace, settings)
     if in_cloud:
-        found += machine.problems(workspace)
+        lacking = machine.problems(workspace)
+        if reach and settings is not None and settings.cloud and not machine.no_credentials(lacking):
+            found += cloud.reach(settings, settings.cloud)
+        found += lacking
     return found
+
+
+def notes(workspace: Workspace) -> list[str]:
+    """What is to be known of a stack that has nothing wrong with it."""
+    settings = workspace.file.settings()
+    if settings.cloud is None:
+        return []
+    from infra.aws import plan_rules
+
+    return plan_rules.notes(settings, settings.cloud)
 
 
 def _settings(workspace: Workspace, found: list[Problem]) -> Settings | None:

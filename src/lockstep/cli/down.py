@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -18,7 +19,7 @@ from lockstep.cli.context import (
     timed,
 )
 from lockstep.cli.output import emit, output_option, say
-from lockstep.errors import Denied, LockstepError
+from lockstep.errors import Denied, LockstepError, UsageError
 from lockstep.ledger.ledger import destroy_not_allowed
 from lockstep.paths import cache
 from lockstep.rollout.change import require_withdrawn
@@ -43,27 +44,41 @@ def command(stack: str, yes: bool, purge: bool, dry_run: bool, output: str) -> N
     if purge:
         _purge(context, yes=yes, dry_run=dry_run, output=output)
         return
-    records = context.workspace.paths.stack(stack).bucket_data
+    cloud = context.settings.cloud
+    records = _kept(context)
     processes = sorted(context.local.alive())
-    document = {"processes": processes, "records": str(records), "dry_run": dry_run}
+    document = {"processes": processes, "records": records, "dry_run": dry_run}
     if not context.settings.allow_destroy:
         raise Denied([destroy_not_allowed(stack)], code="destroy.not_allowed")
     if not dry_run:
-        confirm_or_stop(f"Withdraw everything and stop {len(processes)} processes?", yes=yes)
+        what = f"stop {len(processes)} processes" if cloud is None else "delete all that serves it"
+        confirm_or_stop(f"Withdraw everything and {what}?", yes=yes)
         _destroy(context)
     verb = "would stop" if dry_run else "stopped"
-    emit(
-        output,
-        "down",
-        document,
-        lambda: f"{verb}: {', '.join(processes) or 'nothing was running'}\nthe records stay in {records}",
+    if cloud is None:
+        told = f"{verb}: {', '.join(processes) or 'nothing was running'}"
+    else:
+        told = f"{stack} {'would be' if dry_run else 'is'} withdrawn and deleted"
+    emit(output, "down", document, lambda: f"{told}\nthe records stay in {records}")
+
+
+def _kept(context: Context) -> str:
+    """Where the records are after a destroy."""
+    stack, settings = context.workspace.stack, context.settings
+    if settings.cloud is None:
+        return str(context.workspace.paths.stack(stack).bucket_data)
+    copy = settings.cloud.replica
+    return (
+        f"s3://{settings.bucket} ({settings.home}) and s3://{copy.bucket} ({copy.region}); "
+        f"LOCKSTEP_ADOPT=1 ./lockstep up -s {stack} takes them over"
     )
 
 
 def _destroy(context: Context) -> None:
     with context.change.exclusive(), timed(f"destroying the stack {context.workspace.stack}"):
         context.engine.destroy()
-        require_withdrawn(context.ledger)
+        # Read anew: what was opened before speaks to a server that the destroy has stopped.
+        require_withdrawn(replace(context).ledger)
 
 
 def _purge(context: Context, *, yes: bool, dry_run: bool, output: str) -> None:
@@ -72,6 +87,12 @@ def _purge(context: Context, *, yes: bool, dry_run: bool, output: str) -> None:
     from lockstep.local.purge import Purge
 
     stack = context.workspace.stack
+    if context.workspace.in_cloud:
+        raise UsageError(
+            f"{stack} is not on this machine, and what locks its records lets nobody remove them",
+            code="down.purge_cloud",
+            remedy=f"./lockstep down -s {stack} deletes what serves it",
+        )
     if _forbids(context):
         raise Denied([destroy_not_allowed(stack)], code="destroy.not_allowed")
     purge = Purge(context.workspace.paths, context.local)

@@ -204,7 +204,8 @@ class KubernetesStandIn:
                     status=404,
                     reason="NotFound",
                 )
-            self._judge.define(access.definitions(self._folder, release.brings(inputs)))
+            brought = access.definitions(self._folder, release.brings(inputs))
+            self._judge.define([*brought, *release.own(inputs)])
         return f"{outputs['namespace']}/{outputs['name']}", outputs
 
     def _strike(self, what: str, call: Call) -> None:

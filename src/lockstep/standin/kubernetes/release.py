@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lockstep.paths import here
 from lockstep.standin.wire import UNKNOWN, Values
 
 TOKEN = "kubernetes:helm.sh/v3:Release"
@@ -20,6 +21,12 @@ def brings(inputs: Values) -> list[str]:
     if chart["skipped"] and inputs.get("skipCrds"):
         return []
     return [each["folder"] for each in chart["definitions"] if _is_on(inputs.get("values"), each)]
+
+
+def own(inputs: Values) -> list[Path]:
+    """The definitions in a chart of the checkout itself, whose path starts at the program's folder."""
+    chart = str(inputs.get("chart", ""))
+    return [(here().root / "infra" / chart / "definitions").resolve()] if chart.startswith("../") else []
 
 
 def _is_on(values: Any, entry: Mapping[str, Any]) -> bool:
