@@ -40,7 +40,7 @@ def shape_at(shape: Shape, path: str) -> Shape | None:
 
 
 def inputs_named(behaviour: Behaviour) -> Iterator[str]:
-    yield from (*behaviour.replaces, *behaviour.removed, *behaviour.settled)
+    yield from (*behaviour.replaces, *behaviour.removed)
     yield from (path for path in behaviour.checks if path)
     yield from behaviour.words
     yield from behaviour.defaults
