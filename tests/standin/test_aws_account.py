@@ -160,6 +160,7 @@ def test_two_processes_share_one_account(aws: Aws, aws_in: Callable[[str], Aws])
         ("kms/key:Key", {}, {"description": "x"}, []),
         ("iam/role:Role", {"assumeRolePolicy": "{}"}, {"name": "other"}, ["name"]),
         ("cloudwatch/logGroup:LogGroup", {}, {"retentionInDays": 30}, []),
+        ("globalaccelerator/accelerator:Accelerator", {"name": "one"}, {"name": "two"}, []),
     ],
 )
 def test_a_change_replaces_what_the_table_says(

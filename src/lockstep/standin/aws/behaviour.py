@@ -38,7 +38,7 @@ class Behaviour:
     everywhere: bool = False
     """Belongs to the account, not to a region."""
     name: Mapping[str, Any] = field(default_factory=dict)
-    """What is named automatically: `property`, and where they differ `longest`, `lower`, `before`."""
+    """What is named automatically: `property`; `longest`, `lower`, `before`, `changes` where they differ."""
     unique: str = ""
     """The property of which there may be one value, and the code that a second one gets."""
     exists: str = ""
