@@ -160,6 +160,7 @@ def test_two_processes_share_one_account(aws: Aws, aws_in: Callable[[str], Aws])
         ("kms/key:Key", {}, {"description": "x"}, []),
         ("iam/role:Role", {"assumeRolePolicy": "{}"}, {"name": "other"}, ["name"]),
         ("cloudwatch/logGroup:LogGroup", {}, {"retentionInDays": 30}, []),
+        ("globalaccelerator/accelerator:Accelerator", {"name": "one"}, {"name": "two"}, []),
     ],
 )
 def test_a_change_replaces_what_the_table_says(
@@ -232,6 +233,86 @@ def planned(aws: Aws, token: str, inputs: Any, change: Any) -> list[str]:
     ],
 )
 def test_a_change_of_what_names_others_replaces_what_the_table_says(
+    aws: Aws, token: str, inputs: Any, change: Any, replaces: list[str]
+) -> None:
+    assert planned(aws, token, inputs, change) == replaces
+
+
+VPC, ENDPOINT, BALANCER = "ec2/vpc:Vpc", "ec2/vpcEndpoint:VpcEndpoint", "lb/loadBalancer:LoadBalancer"
+DEDICATED = {"cidrBlock": "10.0.0.0/16", "instanceTenancy": "dedicated"}
+GATEWAY = {"vpcId": "vpc-1", "serviceName": "com.amazonaws.eu-central-1.s3"}
+NETWORK = {
+    "name": "x",
+    "loadBalancerType": "network",
+    "subnets": ["subnet-1", "subnet-2"],
+    "securityGroups": ["sg-1"],
+    "secondaryIpsAutoAssignedPerSubnet": 2,
+}
+BARE = {"name": "x", "loadBalancerType": "network", "subnets": ["subnet-1"]}
+ONE, TWO, THREE = ({"subnetId": f"subnet-{n}"} for n in (1, 2, 3))
+MAPPED: dict[str, Any] = {"name": "x", "loadBalancerType": "network", "subnetMappings": [ONE, TWO]}
+WEB = {**MAPPED, "loadBalancerType": "application"}
+AUTO = {"enabled": True, "nodePools": ["system"], "nodeRoleArn": "arn:aws:iam::123456789012:role/x"}
+ON: dict[str, Any] = {
+    "kubernetesNetworkConfig": {"elasticLoadBalancing": {"enabled": True}},
+    "computeConfig": AUTO,
+}
+ON |= {"storageConfig": {"blockStorage": {"enabled": True}}, "bootstrapSelfManagedAddons": False}
+OFF = {"kubernetesNetworkConfig": None, "storageConfig": None}
+SUBNETS = CLUSTER["vpcConfig"]
+ROUTED = {**CLUSTER, "vpcConfig": {**SUBNETS, "controlPlaneEgressMode": "CUSTOMER_ROUTED"}}
+
+
+@pytest.mark.parametrize(
+    ("token", "inputs", "change", "replaces"),
+    [
+        (VPC, DEDICATED, {"instanceTenancy": None}, []),
+        (VPC, DEDICATED, {"instanceTenancy": "default"}, []),
+        (VPC, {"cidrBlock": "10.0.0.0/16"}, DEDICATED, ["instanceTenancy"]),
+        (VPC, {"cidrBlock": "10.0.0.0/16"}, {"instanceTenancy": "default"}, []),
+        (ENDPOINT, GATEWAY, {"privateDnsEnabled": True}, ["privateDnsEnabled"]),
+        (ENDPOINT, {**GATEWAY, "vpcEndpointType": "Interface"}, {"privateDnsEnabled": True}, []),
+        (BALANCER, NETWORK, {"subnets": ["subnet-1", "subnet-2", "subnet-3"]}, []),
+        (BALANCER, NETWORK, {"subnets": ["subnet-2", "subnet-1"]}, []),
+        (BALANCER, NETWORK, {"subnets": ["subnet-1"]}, ["subnets"]),
+        (BALANCER, NETWORK, {"subnets": ["subnet-1", "subnet-3"]}, ["subnets[1]"]),
+        (BALANCER, NETWORK, {"subnets": ["subnet-1", UNKNOWN]}, []),
+        (BALANCER, NETWORK, {"securityGroups": ["sg-2", "sg-3"]}, []),
+        (BALANCER, NETWORK, {"securityGroups": []}, ["securityGroups"]),
+        (BALANCER, BARE, {"securityGroups": ["sg-1"]}, ["securityGroups"]),
+        (BALANCER, NETWORK, {"secondaryIpsAutoAssignedPerSubnet": 3}, []),
+        (
+            BALANCER,
+            NETWORK,
+            {"secondaryIpsAutoAssignedPerSubnet": 1},
+            ["secondaryIpsAutoAssignedPerSubnet"],
+        ),
+        (BALANCER, {**NETWORK, "loadBalancerType": "application"}, {"subnets": ["subnet-1"]}, []),
+        (BALANCER, MAPPED, {"subnetMappings": [ONE, TWO, THREE]}, []),
+        (BALANCER, MAPPED, {"subnetMappings": [ONE, THREE, THREE]}, ["subnetMappings"]),
+        (BALANCER, MAPPED, {"subnetMappings": [ONE]}, ["subnetMappings"]),
+        (BALANCER, MAPPED, {"subnetMappings": [ONE, THREE]}, ["subnetMappings[1].subnetId"]),
+        (BALANCER, WEB, {"subnetMappings": [ONE]}, []),
+        (BALANCER, WEB, {"subnetMappings": [THREE]}, ["subnetMappings"]),
+        ("eks/cluster:Cluster", {**CLUSTER, **ON}, {"computeConfig": {**AUTO, "nodePools": ["system"]}}, []),
+        (
+            "eks/cluster:Cluster",
+            {**CLUSTER, **ON},
+            {"computeConfig": {**AUTO, "nodeRoleArn": "arn:aws:iam::123456789012:role/y"}},
+            ["computeConfig.nodeRoleArn"],
+        ),
+        ("eks/cluster:Cluster", {**CLUSTER, **ON}, {"computeConfig": {"enabled": False}, **OFF}, []),
+        ("eks/cluster:Cluster", {**CLUSTER, **ON}, {"computeConfig": None, **OFF}, []),
+        (
+            "eks/cluster:Cluster",
+            ROUTED,
+            {"vpcConfig": {**SUBNETS, "controlPlaneEgressMode": "AWS_MANAGED"}},
+            ["vpcConfig.controlPlaneEgressMode"],
+        ),
+        ("eks/cluster:Cluster", CLUSTER, {"vpcConfig": ROUTED["vpcConfig"]}, []),
+    ],
+)
+def test_a_change_replaces_or_not_by_what_was_there_and_what_comes(
     aws: Aws, token: str, inputs: Any, change: Any, replaces: list[str]
 ) -> None:
     assert planned(aws, token, inputs, change) == replaces

@@ -6,11 +6,12 @@ Guards against a table that is silently without effect, after an upgrade of the 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 
 import pytest
 
-from lockstep.standin.aws.behaviour import Behaviour, table
+from lockstep.standin.aws.behaviour import TABLE, Behaviour, table
 from lockstep.standin.aws.constraints import CHECKS, PATTERNS, RANGES
 from lockstep.standin.aws.identity import REWORDED
 from lockstep.standin.aws.sdk import Sdk
@@ -40,7 +41,7 @@ def shape_at(shape: Shape, path: str) -> Shape | None:
 
 
 def inputs_named(behaviour: Behaviour) -> Iterator[str]:
-    yield from (*behaviour.replaces, *behaviour.removed, *behaviour.settled)
+    yield from (*behaviour.replaces, *behaviour.removed)
     yield from (path for path in behaviour.checks if path)
     yield from behaviour.words
     yield from behaviour.defaults
@@ -102,3 +103,12 @@ def test_every_check_exists() -> None:
 def test_every_fact_has_its_source() -> None:
     assert {"types", "replaces", "codes", "regions", "names"} <= table().source.keys()
     assert all(table().source.values())
+
+
+def test_every_type_was_read_in_one_version_of_the_provider(sdk: Sdk) -> None:
+    read = tomllib.loads(TABLE.read_text())["read"]
+    elsewhere = read.pop("elsewhere")
+    assert sorted(f"aws:{token}" for tokens in read.values() for token in tokens) == TYPES
+    for token, *paths in map(str.split, elsewhere):
+        assert f"aws:{token}" in TYPES
+        assert all(shape_at(sdk.resource(f"aws:{token}").inputs, path) for path in paths), token

@@ -38,13 +38,12 @@ class Behaviour:
     everywhere: bool = False
     """Belongs to the account, not to a region."""
     name: Mapping[str, Any] = field(default_factory=dict)
-    """What is named automatically: `property`, and where they differ `longest`, `lower`, `before`."""
+    """What is named automatically: `property`; `longest`, `lower`, `before`, `changes` where they differ."""
     unique: str = ""
     """The property of which there may be one value, and the code that a second one gets."""
     exists: str = ""
     replaces: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
-    settled: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     outputs: Mapping[str, Any] = field(default_factory=dict)
     checks: Mapping[str, str] = field(default_factory=dict)
@@ -85,7 +84,7 @@ def _behaviour(entry: dict[str, Any], lists: Mapping[str, Any]) -> Behaviour:
     refers = entry.pop("refers", {})
     name = entry.pop("name", {})
     words = {path: tuple(lists.get(str(of), of)) for path, of in entry.pop("words", {}).items()}
-    entry |= {key: tuple(entry.get(key, ())) for key in ("replaces", "removed", "settled")}
+    entry |= {key: tuple(entry.get(key, ())) for key in ("replaces", "removed")}
     return Behaviour(
         references=tuple(_reference(path, target) for path, target in refers.items()),
         name={"property": name} if isinstance(name, str) else name,

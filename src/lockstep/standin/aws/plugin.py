@@ -70,9 +70,10 @@ class AwsStandIn:
         if (old.outputs.get("region") or self.region) == after.get("region", self.region):
             before.pop("region", None)
             after.pop("region", None)
-        rules = [*behaviour.replaces, "region", _name_property(behaviour)]
+        rules = [*behaviour.replaces, "region"]
+        rules += [] if behaviour.name.get("changes") else [_name_property(behaviour)]
         rules += [path for path in behaviour.removed if first(after, path) is None]
-        rules += [path for path in behaviour.settled if first(before, path)]
+        rules += special.replaced(call.token, before, after)
         rules = [path for path in rules if first(before, path) != first(after, path)]
         paths = sorted(differences(before, after))
         changed = {path: any(concerns(path, rule) for rule in rules) for path in paths}
