@@ -6,6 +6,8 @@ Guards against a table that is silently without effect, after an upgrade of the 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 
@@ -112,3 +114,15 @@ def test_every_type_was_read_in_one_version_of_the_provider(sdk: Sdk) -> None:
     for token, *paths in map(str.split, elsewhere):
         assert f"aws:{token}" in TYPES
         assert all(shape_at(sdk.resource(f"aws:{token}").inputs, path) for path in paths), token
+
+
+def test_whoever_looks_at_types_leaves_the_sdk_whole_for_others() -> None:
+    """In a process of its own: what is imported here before would hide it."""
+    code = (
+        "from lockstep.standin.aws.sdk import Sdk\n"
+        "Sdk().resource('aws:iam/role:Role')\n"
+        "import pulumi_aws\n"
+        "print(pulumi_aws.iam.Role.__name__)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "Role\n", done.stderr

@@ -309,9 +309,10 @@ def test_a_controller_does_not_go_before_what_it_looks_after(
         provider.delete(release, identity, State(checked.inputs, outputs))
     assert caught.value.code == "kubernetes.orphans"
     provider.delete(call(route(namespace, 5)), routed, state)
-    with pytest.raises(LockstepError) as later:
+    try:  # other tests of this server may have routes of their own
         provider.delete(release, identity, State(checked.inputs, outputs))
-    assert f"{namespace}/" not in later.value.message
+    except LockstepError as later:
+        assert f"{namespace}/" not in later.message
 
 
 def test_a_node_class_is_there_as_long_as_a_pool_names_it(provider: KubernetesStandIn) -> None:

@@ -108,6 +108,10 @@ class Sdk:
             _bare(package, self._folder / package.rsplit(".", 1)[-1])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of the package's old resources
+            if not self._alone:
+                # The SDK's packages are lazy: one whose module is imported before it is looked at stays empty
+                # for everybody else in the process.
+                hasattr(importlib.import_module(package), "looked_at")
             try:
                 return importlib.import_module(f"{package}.{name}")
             except ImportError:
