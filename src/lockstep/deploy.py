@@ -145,7 +145,7 @@ class Engine:
 
         own = self.workspace.environment(self.toolchain())
         environment = {**own, **self.more, COMMAND: str(os.getpid())}
-        os.environ.update(environment)  # the Automation API looks for the CLI on this process's PATH
+        os.environ["PATH"] = environment["PATH"]  # where the Automation API looks for the CLI
         options = automation.LocalWorkspaceOptions(
             work_dir=str(self.workspace.paths.root),
             env_vars=environment,

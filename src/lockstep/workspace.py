@@ -44,8 +44,9 @@ class Workspace:
 
     @property
     def in_cloud(self) -> bool:
-        """Whether the stack's file says that it runs on AWS."""
-        return self.file.path.exists() and self.file.target() == AWS
+        """Whether the stack's file says that it runs on AWS. The stack local never does, whatever its file has
+        come to say."""
+        return self.stack != LOCAL and self.file.path.exists() and self.file.target() == AWS
 
     @property
     def store_url(self) -> str:
@@ -137,7 +138,12 @@ def prepare(workspace: Workspace, progress: Progress) -> Toolchain:
             example = paths.root / f"Pulumi.{workspace.stack}.yaml.example"
             text = Template(example.read_text()).substitute(plain=plain)
             write_atomic(workspace.file.path, text.encode())
-    workspace.file.settings()  # a bad stack file is said before the engine starts
+    if workspace.file.settings().target != LOCAL:  # a bad stack file is said before the engine starts
+        raise UsageError(
+            f"the stack local runs on this machine, and {workspace.file.path.name} says otherwise",
+            code="stack.no_target",
+            remedy="put lockstep:target: local back; a stack on AWS has another name",
+        )
     return toolchain
 
 

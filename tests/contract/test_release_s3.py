@@ -198,7 +198,7 @@ def test_a_service_of_the_stack_gets_its_release_from_the_bucket(s3: Place, tmp_
     local = LocalStack(Paths(tmp_path, tmp_path / "state"), "local")
     with pytest.raises(LockstepError, match=r"serving\.needs_gpu"):
         local.start_service(
-            "digits", "local-a", "blue", release=digest, runtime="onnx", store_url=s3.url, near=free_port()
+            "digits", "local-a", "blue", release=digest, runtime="torch", store_url=s3.url, near=free_port()
         )
     assert (local.run / "bundles" / digest[7:] / "model.onnx").read_bytes() == BIG
 

@@ -67,6 +67,20 @@ def test_a_stack_without_a_file_is_refused_before_anything_is_made(workspace: Wo
     assert not workspace.paths.keys.exists()
 
 
+def test_the_stack_local_runs_nowhere_else(workspace: Workspace) -> None:
+    staging = (Path(__file__).parents[2] / "Pulumi.staging.yaml").read_bytes()
+    workspace.file.write(staging)
+    assert not workspace.in_cloud
+    with pytest.raises(UsageError) as caught:
+        prepare(workspace, lambda _: None)
+    assert caught.value.code == "stack.no_target"
+
+
+def test_a_broken_file_of_the_stack_local_still_leaves_an_environment(workspace: Workspace) -> None:
+    workspace.file.write(b"config:\n  nonsense\n  lockstep:port: 1\n")
+    assert workspace.environment(TOOLS)["PULUMI_BACKEND_URL"].startswith("file://")
+
+
 def test_only_the_stack_local_runs_on_this_machine(workspace: Workspace) -> None:
     (workspace.paths.root / "Pulumi.dev.yaml").write_text("config:\n  lockstep:target: local\n")
     with pytest.raises(UsageError) as caught:
