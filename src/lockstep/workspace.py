@@ -44,8 +44,8 @@ class Workspace:
 
     @property
     def in_cloud(self) -> bool:
-        """Whether the stack's file says that it runs on AWS. The stack local never does, whatever its file has
-        come to say."""
+        """Whether the stack's file says that it runs on AWS. The stack local never does, whatever
+        its file has come to say."""
         return self.stack != LOCAL and self.file.path.exists() and self.file.target() == AWS
 
     @property
