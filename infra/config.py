@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.cloud import BUCKET, KEYS, Cloud, cloud_of
+from infra.cloud import BUCKET, KEYS, NAMESPACE, Cloud, cloud_of
 from lockstep.errors import UsageError
 from lockstep.release.url import parse_url
 from lockstep.table import SLOTS, Table, is_digest, tenths
 
-NAMESPACE = "lockstep:"
 TARGETS = ("local", "aws")
 ENVIRONMENTS = ("local", "staging", "prod")
 RUNTIMES = ("onnx", "torch", "tensorrt")

@@ -10,7 +10,8 @@ import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
 from infra.aws.capacity_policies import autoscaler_policy
-from infra.aws.controllers import charts, release
+from infra.aws.charts import charts
+from infra.aws.controllers import release
 from infra.aws.kubernetes import Kubernetes
 from infra.aws.roles import PODS, role, trust
 

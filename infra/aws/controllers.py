@@ -5,26 +5,19 @@ Charts, versions and namespaces stand in charts.toml.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
 
+from infra.aws.charts import charts
 from infra.aws.kubernetes import Kubernetes
 
 MODELS = "models"
 """The namespace of the models' services and routes."""
 
 POD_SECURITY = "pod-security.kubernetes.io"
-
-
-@cache
-def charts() -> Mapping[str, Mapping[str, Any]]:
-    return tomllib.loads(Path(__file__).with_name("charts.toml").read_text())
 
 
 def namespace(

@@ -11,7 +11,8 @@ import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
 from infra.aws.balancer import Balancer, balancer
-from infra.aws.controllers import MODELS, charts
+from infra.aws.charts import charts
+from infra.aws.controllers import MODELS
 from infra.aws.endpoints import HTTPS
 from infra.aws.kubernetes import Kubernetes
 from infra.aws.network import Network

@@ -40,7 +40,7 @@ class Ground:
 
     @property
     def tags(self) -> dict[str, str]:
-        return {"lockstep:project": PROJECT, "lockstep:environment": self.settings.environment}
+        return tags_of(self.settings)
 
     @property
     def adopt(self) -> bool:
@@ -60,6 +60,11 @@ class Ground:
         return pulumi.ResourceOptions(provider=self.provider, depends_on=list(after), **more)
 
 
+def tags_of(settings: Settings) -> dict[str, str]:
+    """The tags of everything that a stack makes."""
+    return {"lockstep:project": PROJECT, "lockstep:environment": settings.environment}
+
+
 def ground(settings: Settings) -> Ground:
     """The provider, held to the declared account and tagging all it makes."""
     cloud = settings.cloud
@@ -67,9 +72,9 @@ def ground(settings: Settings) -> Ground:
         raise ValueError("a stack in the cloud is loaded with its cloud settings")
     provider = pulumi_aws.Provider(
         "aws",
-        region=settings.regions[0],
+        region=settings.home,
         allowed_account_ids=[cloud.account] if cloud.account else None,
-        default_tags={"tags": {"lockstep:project": PROJECT, "lockstep:environment": settings.environment}},
+        default_tags={"tags": tags_of(settings)},
     )
     asked = pulumi.InvokeOptions(provider=provider)
     identity = pulumi_aws.get_caller_identity_output(opts=asked)

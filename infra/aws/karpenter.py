@@ -10,8 +10,9 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.capacity_policies import controller_policy, queue_policy
+from infra.aws.charts import charts
 from infra.aws.cluster import NODE_POLICIES
-from infra.aws.controllers import charts, release
+from infra.aws.controllers import release
 from infra.aws.kubernetes import Kubernetes
 from infra.aws.roles import PODS, role, trust
 from infra.aws.site import Site

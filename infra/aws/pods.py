@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.cloud import Capacity, Service
+from infra.aws.capacity_pools import GPU, TAINT
+from infra.aws.charts import charts
+from infra.cloud import Service
 from lockstep.local.httproute import ANNOTATION, SERVICE_PORT
 
 Json = dict[str, Any]
@@ -25,8 +27,8 @@ WARM_UP_S = 600
 DNS = 53
 POD_IDENTITY = "169.254.170.23/32"
 """Where the Pod Identity agent hands out credentials, on each node."""
-GATEWAY_NAMESPACE = "envoy-gateway-system"
-SCALER_NAMESPACE = "keda"
+GATEWAY_NAMESPACE = str(charts()["gateway"]["namespace"])
+SCALER_NAMESPACE = str(charts()["keda"]["namespace"])
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,6 @@ class Pod:
     store: str
     runtime: str
     service: Service
-    capacity: Capacity
     vpc: str
     """The block where the endpoints of S3 and STS are."""
 
@@ -75,12 +76,6 @@ def _locked_down() -> Json:
     }
 
 
-def gpu_resource(capacity: Capacity) -> str:
-    """The extended resource that one pod asks for. A MIG slice has its own name (NVIDIA's `mixed` strategy
-    would; `single`, which the node pools set, keeps the plain one)."""
-    return "nvidia.com/gpu"
-
-
 def cpu_quantity(cpu: float) -> str:
     """As an API server writes it: any other way it would read back otherwise, and be a change for ever."""
     milli = round(cpu * 1000)
@@ -90,7 +85,7 @@ def cpu_quantity(cpu: float) -> str:
 def _resources(pod: Pod) -> Json:
     amount: Json = {"cpu": cpu_quantity(pod.service.cpu), "memory": f"{pod.service.memory_gib}Gi"}
     if pod.service.gpus:
-        amount[gpu_resource(pod.capacity)] = str(pod.service.gpus)
+        amount[GPU] = str(pod.service.gpus)
     return {"requests": amount, "limits": {key: value for key, value in amount.items() if key != "cpu"}}
 
 
@@ -174,7 +169,7 @@ def deployment(pod: Pod) -> Json:
             },
             "initContainers": [_fetch(pod)],
             "containers": [_serve(pod)],
-            "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+            "tolerations": [{**TAINT, "operator": "Exists"}],
             "topologySpreadConstraints": _spread(pod),
             "volumes": [
                 {"name": "release", "emptyDir": {"sizeLimit": "20Gi"}},

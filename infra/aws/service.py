@@ -45,7 +45,6 @@ def service(
         store=estate.store,
         runtime=estate.settings.runtime,
         service=estate.cloud.services[model],
-        capacity=estate.cloud.capacity,
         vpc=estate.cloud.network.cidrs[place.region],
     )
     identity = _identity(estate, place, pod, after)

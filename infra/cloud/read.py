@@ -14,6 +14,7 @@ from typing import Any
 
 from infra.cloud.section import Section
 from infra.cloud.values import Capacity, Cloud, Cluster, Entry, Identity, Network, Replica, Service
+from lockstep.table import is_digest
 
 NAMESPACE = "lockstep:"
 KEYS: dict[str, type] = {
@@ -41,7 +42,6 @@ DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
 ZONE = re.compile(r"Z[A-Z0-9]{5,31}")
 BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}")
 LONGEST_NAME = 63
 """Of a Service on Kubernetes: a DNS label (RFC 1123)."""
@@ -186,7 +186,7 @@ def _service(value: object, model: str, problems: list[str]) -> Service:
 def _images(value: object, problems: list[str]) -> dict[str, str]:
     section = Section(f"{NAMESPACE}images", value, tuple(value) if isinstance(value, dict) else (), problems)
     for lock, image in section.values.items():
-        if not isinstance(lock, str) or DIGEST.fullmatch(lock) is None:
+        if not is_digest(lock):
             section.wrong(str(lock), "is not the digest of a lock file (sha256:<64 hex>)")
         if not isinstance(image, str) or IMAGE.fullmatch(image) is None:
             section.wrong(

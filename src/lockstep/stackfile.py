@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.config import NAMESPACE, Settings, defaults, load
+from infra.cloud import NAMESPACE
+from infra.config import Settings, defaults, load
 from lockstep.errors import UsageError
 from lockstep.files import write_atomic
 from lockstep.table import Table, cells, is_withdrawn

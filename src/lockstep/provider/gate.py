@@ -18,7 +18,7 @@ from lockstep.errors import Denied, LockstepError
 from lockstep.gate.judge import Plan, changed_places
 from lockstep.ledger import Ledger
 from lockstep.provider.kind import Call, Change, Values, holds_unknown
-from lockstep.provider.ledger import ledger_of, refuse_lost_gate
+from lockstep.provider.ledger import LOG, ledger_of, refuse_lost_gate
 from lockstep.table import Table, cells
 
 if TYPE_CHECKING:
@@ -46,14 +46,10 @@ class PromotionGate:
     description = "Judges the whole table. Its `cells` are the only source of releases and weights."
     inputs: ClassVar[dict[str, Any]] = {
         "table": {"$ref": "pulumi.json#/Any", "description": "model -> region -> cell, as declared"},
-        "environment": {"type": "string"},
-        "target": {"type": "string", "description": "where the stack runs: local or aws"},
-        "home": {"type": "string", "description": "the region of the audit bucket"},
         "store": {"type": "string", "description": "release store URL; empty: the checkout's own"},
         "opa_url": {"type": "string", "description": "an OPA to ask; empty: a private one"},
-        "bucket": {"type": "string"},
-        "retention_days": {"type": "integer"},
         "allow_destroy": {"type": "boolean"},
+        **LOG,
     }
     outputs: ClassVar[dict[str, Any]] = {
         "cells": {"$ref": "pulumi.json#/Any", "description": "the allowed table; each cell with its intent"},

@@ -6,10 +6,21 @@ moment. Whoever writes reads again.
 
 from __future__ import annotations
 
+from typing import Any
+
 from lockstep.errors import LockstepError
 from lockstep.ledger import Ledger
 from lockstep.provider.kind import Call, Values
 from lockstep.targets import LOCAL
+
+LOG: dict[str, Any] = {
+    "environment": {"type": "string"},
+    "target": {"type": "string", "description": "where the stack runs: local or aws"},
+    "home": {"type": "string", "description": "the region of the audit bucket"},
+    "bucket": {"type": "string"},
+    "retention_days": {"type": "integer"},
+}
+"""The inputs that say where the record is, of every kind that needs no more than that to find it."""
 
 
 def ledger_of(call: Call, values: Values) -> Ledger:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from lockstep.ledger import Ledger
 from lockstep.provider.kind import Call, Change, Values, differing
-from lockstep.provider.ledger import ledger_of, refuse_lost_gate
+from lockstep.provider.ledger import LOG, ledger_of, refuse_lost_gate
 
 
 class PromotionReceipt:
@@ -19,12 +19,8 @@ class PromotionReceipt:
     description = "Closes the gate's intent with what is live."
     inputs: ClassVar[dict[str, Any]] = {
         "intent": {"type": "integer", "description": "index of the intent to close"},
-        "environment": {"type": "string"},
-        "target": {"type": "string", "description": "where the stack runs: local or aws"},
-        "home": {"type": "string", "description": "the region of the audit bucket"},
-        "bucket": {"type": "string"},
-        "retention_days": {"type": "integer"},
         "allow_destroy": {"type": "boolean"},
+        **LOG,
     }
     outputs: ClassVar[dict[str, Any]] = {
         "outcome": {"type": "integer", "description": "index of the newest outcome; -1 if there is none"},

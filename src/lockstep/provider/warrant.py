@@ -15,15 +15,7 @@ from typing import Any, ClassVar
 
 from lockstep.provider.gate import cell_of
 from lockstep.provider.kind import UNKNOWN, Call, Change, Values, differing, holds_unknown
-from lockstep.provider.ledger import ledger_of
-
-LOG: dict[str, Any] = {
-    "environment": {"type": "string"},
-    "target": {"type": "string"},
-    "home": {"type": "string", "description": "region of the audit bucket"},
-    "bucket": {"type": "string"},
-    "retention_days": {"type": "integer"},
-}
+from lockstep.provider.ledger import LOG, ledger_of
 
 
 class _Warrant:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from infra.aws import pods
-from infra.cloud import Capacity, Service
+from infra.cloud import Service
 from lockstep.local.httproute import SERVICE_PORT
 
 RELEASE, IMAGE = "sha256:" + "a" * 64, "registry.example/serving@sha256:" + "b" * 64
@@ -15,7 +15,6 @@ RELEASE, IMAGE = "sha256:" + "a" * 64, "registry.example/serving@sha256:" + "b" 
 
 def pod(**changes: Any) -> pods.Pod:
     service = Service(gpus=1, cpu=2, memory_gib=8, min=2, max=6, in_flight=16, jurisdictions=())
-    capacity = Capacity("auto", ("g6.xlarge",), 1, 4, 0, None, "none", 1)
     values = {
         "name": "digits-eu-central-1-blue",
         "namespace": "models",
@@ -27,7 +26,6 @@ def pod(**changes: Any) -> pods.Pod:
         "store": "s3://releases?region=eu-central-1",
         "runtime": "onnx",
         "service": service,
-        "capacity": capacity,
         "vpc": "10.16.0.0/16",
     }
     return pods.Pod(**{**values, **changes})
