@@ -16,7 +16,8 @@ import pytest
 
 from lockstep.errors import Unavailable
 from lockstep.local.probe import get
-from lockstep.local.supervisor import Supervisor
+from lockstep.local.supervisor import Supervisor, runs_as
+from lockstep.local.supervisord import CHILD
 from tests.support.children import awaited, free_port, gone, program, running, server
 
 SLEEP = "import time; time.sleep(600)"
@@ -188,7 +189,7 @@ def test_a_stopped_program_is_woken_and_a_deaf_one_started_anew(supervisor: Supe
     supervisor.start(web, lambda: get(port, "/") is not None, deadline_s=10)
     pid = supervisor.pids()["web"]
     os.kill(pid, signal.SIGSTOP)
-    supervisor.start(web, lambda: get(port, "/", timeout_s=0.3) is not None, deadline_s=10)
+    supervisor.start(web, lambda: get(port, "/", timeout_s=0.3) is not None, deadline_s=60)
     assert supervisor.pids()["web"] == pid, "woken, not replaced"
     other = supervisor.pids()["web"]
     answers = iter([False] * 6)
@@ -245,6 +246,33 @@ def test_an_edited_file_of_a_running_program_is_written_again_without_a_restart(
     assert not supervisor.has_file(web)
     supervisor.start(web, always, deadline_s=10)
     assert (file.read_text(), supervisor.pids()["web"]) == (right, pid)
+
+
+def test_a_process_on_its_way_to_its_program_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the fork it has its parent's command: not another program, and not for ever."""
+    web = program("web", SLEEP, tmp_path, SAYS="hello")
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(0.3)
+        words = [sys.executable, "-S", "-E", str(CHILD), "--env", "SAYS=hello", *web.argv]
+        os.execv(sys.executable, words)
+    try:
+        assert runs_as(pid, web)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert not runs_as(pid, web)
+    monkeypatch.setattr("lockstep.local.supervisor.BECOMING_S", 0.1)
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(600)
+    try:
+        assert not runs_as(pid, web)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def test_the_tail_of_a_log_that_is_not_there(supervisor: Supervisor) -> None:

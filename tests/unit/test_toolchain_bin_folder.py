@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from lockstep.errors import IntegrityError, Unavailable
+from lockstep.local import procfs
 from lockstep.toolchain import bin_folder, envoy, golang, known, receipt
 from lockstep.toolchain.versions import Download, GoRecipe, Program, Versions
 from tests.support.children import awaited
@@ -313,7 +314,7 @@ def test_a_kill_inside_a_running_build_leaves_no_program_and_no_build(
     parent = psutil.Process(pid)
 
     def builds() -> list[psutil.Process]:
-        return [each for each in parent.children() if each.cmdline()[1:2] == ["build"]]
+        return [each for each in parent.children() if procfs.command(each.pid)[1:2] == ["build"]]
 
     assert awaited(lambda: bool(builds()))
     running = builds()

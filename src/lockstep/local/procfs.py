@@ -15,10 +15,12 @@ PROC = Path("/proc")
 
 def state(pid: int) -> str:
     """One letter: R running, S sleeping, T stopped by a signal, t traced, Z ended; empty when gone."""
-    try:
-        return (PROC / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (OSError, IndexError):
-        return ""
+    return next(iter(_stat(pid)), "")
+
+
+def parent(pid: int) -> int:
+    """0 for who has none, or is gone."""
+    return int(next(iter(_stat(pid)[1:]), "0"))
 
 
 def lives(pid: int) -> bool:
@@ -75,6 +77,14 @@ def _zero_separated(pid: int, name: str) -> list[bytes]:
     except OSError:
         return []
     return data.removesuffix(b"\0").split(b"\0") if data else []
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel says after the command's name: state, parent and on; empty when gone."""
+    try:
+        return (PROC / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()
+    except (OSError, IndexError):
+        return []
 
 
 def _names(folder: Path) -> Iterator[str]:

@@ -23,8 +23,11 @@ from lockstep.files import write_atomic
 from lockstep.local import procfs
 from lockstep.local.daemon import LOOK_S, Daemon
 from lockstep.local.supervisor_rpc import BAD_NAME, SHUTTING_DOWN
-from lockstep.local.supervisord import Program, program_conf
+from lockstep.local.supervisord import CHILD, Program, program_conf
 from lockstep.lock import locked
+
+BECOMING_S = 1.0
+"""From a fork to the program's first instruction takes milliseconds; a loaded machine takes its time."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,18 @@ class Supervisor(Daemon):
 
 
 def runs_as(pid: int, program: Program) -> bool:
-    """Whether a process was started with the program's command and environment (perhaps through child.py)."""
-    argv, environment = procfs.command(pid), procfs.environment(pid)
-    return argv[-len(program.argv) :] == list(program.argv) and program.env.items() <= environment.items()
+    """Whether a process was started with the program's command and environment (perhaps through child.py).
+
+    One that is only just becoming a program is waited for: after the fork it has supervisord's command,
+    during an exec it has none.
+    """
+    until = time.monotonic() + BECOMING_S
+    while True:
+        argv, environment = procfs.command(pid), procfs.environment(pid)
+        if argv[-len(program.argv) :] == list(program.argv) and program.env.items() <= environment.items():
+            return True
+        becoming = not argv or not environment or str(CHILD) in argv
+        becoming = becoming or argv == procfs.command(procfs.parent(pid))
+        if not becoming or not procfs.lives(pid) or time.monotonic() > until:
+            return False
+        time.sleep(0.01)
