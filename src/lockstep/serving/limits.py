@@ -57,6 +57,7 @@ class Limits:
 
 
 DATA_BYTES = {"onnx": 2048 * MIB, "torch": 8192 * MIB}
-"""Private memory that a process may have, by runtime (RLIMIT_DATA)."""
+"""Private memory that a process may have, by runtime (RLIMIT_DATA). None for tensorrt: a CUDA context maps
+as much as the machine has, and used is little of it; the limit of the pod stands in its place."""
 
 LIMITS = Limits()
