@@ -259,7 +259,7 @@ def test_initialisers_that_are_not_what_they_say(weights: TensorProto) -> None:
 
 
 def test_tensorrt_never_means_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither with an ONNX Runtime that has no TensorRT, nor with one that has it and cannot load it: that one
+    """Neither with an ONNX Runtime that has no TensorRT, nor with one that has it and cannot load it: it
     goes on with the CPU and says so in its log alone."""
     good = model().SerializeToString()
     with pytest.raises(Unavailable) as caught:
