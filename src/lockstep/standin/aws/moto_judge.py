@@ -2,7 +2,8 @@
 
 moto knows rules about values that no type tells (policy documents, lifecycle rules, record sets) and answers
 with AWS's own codes. It forgets everything with its process, so what an earlier run has left in the account
-is made again before the first call of a later one. Its object locks can be weakened; nothing relies on them.
+is made again before the first call of a later one. Its object locks can be weakened, deletion protection does
+not protect, and of what holds a network it knows only some: for these the account has the word.
 
 Only tests ask it: LOCKSTEP_STANDIN_MOTO names the folder that moto is installed in, with the versions of
 requirements-moto.txt. What it is asked is in moto_requests.
