@@ -120,6 +120,9 @@ record = {{"zoneId": zone.id, "name": "a.example.org", "type": "A", "ttl": 60, "
 aws.delete(aws.create("route53/record:Record", record))
 aws.delete(zone)
 aws.delete(role)
+import boto3
+assert boto3.client("iam").list_roles()["Roles"] == []
+assert boto3.client("route53").list_hosted_zones()["HostedZones"] == []
 """,
     )
 
