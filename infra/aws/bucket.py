@@ -11,6 +11,8 @@ from infra.aws.keeping import Keeping
 from lockstep.audit.bucket import COMPLIANCE
 
 NO_CUSTOMER_KEYS = "SSE-C"
+LEFT_OVER = "BucketAlreadyOwnedByYou"
+"""What AWS says where a bucket of this name is there and is the account's own."""
 
 
 def bucket(
@@ -18,13 +20,27 @@ def bucket(
 ) -> aws.s3.Bucket:
     """The bucket itself, under a name that is taken if an earlier stack left it. locked: with object lock,
     which is on from the start or never."""
+    options = keeping.options(name, after=after)
+    options.hooks = pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook(f"{noun}-left-over", explain)])
     return aws.s3.Bucket(
         f"{noun}-bucket",
         region=keeping.region,
         bucket=name,
         object_lock_enabled=locked,
-        opts=keeping.options(name, after=after),
+        opts=options,
     )
+
+
+def explain(failed: pulumi.ErrorHookArgs) -> bool:
+    """Say what to do where a destroyed stack left the bucket: the program cannot look before the engine does.
+    Never asks for another try."""
+    if any(LEFT_OVER in error for error in failed.errors):
+        stack = pulumi.get_stack()
+        pulumi.log.error(
+            f"{failed.name} is left of an earlier stack of this name, with what lies in it [stack.left_over]"
+            f"\n  next: ./lockstep up -s {stack} looks at what is left, says so, and takes it over"
+        )
+    return False
 
 
 def settings(
