@@ -32,6 +32,20 @@ def alias_of(environment: str, noun: str) -> str:
     return f"alias/{PROJECT}-{environment}-{noun}"
 
 
+def arn_of(kms: Service, alias: str) -> str | None:
+    """The ARN of the key behind an alias; None where there is no such alias. Raises Refused, Unavailable."""
+    try:
+        said = _ask(kms, "DescribeKey", KeyId=alias)
+    except Refused as error:
+        if error.name != "NotFoundException":
+            raise
+        return None
+    arn = (said.get("KeyMetadata") or {}).get("Arn")
+    if not isinstance(arn, str) or arn.count(":") < 5:
+        raise _other_key(alias, f"has no ARN: {arn!r}")
+    return arn
+
+
 @dataclass(frozen=True)
 class KmsKey:
     """A key as it was when it was looked up. arn: asked from then on, so that an alias that is moved in
