@@ -20,6 +20,17 @@ def bucket(
 ) -> aws.s3.Bucket:
     """The bucket itself, under a name that is taken if an earlier stack left it. locked: with object lock,
     which is on from the start or never."""
+
+    def explain(failed: pulumi.ErrorHookArgs) -> bool:
+        """What to do where an earlier stack left it: a program cannot look before the engine does. Never asks
+        for another try."""
+        if any(LEFT_OVER in error for error in failed.errors):
+            pulumi.log.error(
+                f"the bucket {name} is left of an earlier stack of this name, with what lies in it "
+                f"[stack.left_over]\n  next: {keeping.command} takes it over"
+            )
+        return False
+
     options = keeping.options(name, after=after)
     options.hooks = pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook(f"{noun}-left-over", explain)])
     return aws.s3.Bucket(
@@ -29,18 +40,6 @@ def bucket(
         object_lock_enabled=locked,
         opts=options,
     )
-
-
-def explain(failed: pulumi.ErrorHookArgs) -> bool:
-    """Say what to do where a destroyed stack left the bucket: the program cannot look before the engine does.
-    Never asks for another try."""
-    if any(LEFT_OVER in error for error in failed.errors):
-        stack = pulumi.get_stack()
-        pulumi.log.error(
-            f"{failed.name} is left of an earlier stack of this name, with what lies in it [stack.left_over]"
-            f"\n  next: ./lockstep up -s {stack} looks at what is left, says so, and takes it over"
-        )
-    return False
 
 
 def settings(

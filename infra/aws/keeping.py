@@ -26,7 +26,7 @@ class Keeping:
     """Where things are kept, beneath a component of the tree.
 
     away: the region is not the provider's own. prefix: what the names of keys begin with. adopt: whether this
-    run takes over what is there.
+    run takes over what is there; command: the one that does.
     """
 
     parent: pulumi.Resource
@@ -34,6 +34,7 @@ class Keeping:
     region: str
     prefix: str
     adopt: bool
+    command: str
     away: bool = False
 
     def options(
@@ -80,4 +81,5 @@ def keeping(
 ) -> Keeping:
     """provider: another than the ground's is one of that region; part: what this is taken over with."""
     away = provider in (None, ground.provider) and region != ground.home
-    return Keeping(parent, provider or ground.provider, region, ground.name(), adopting(part), away)
+    command = f"./lockstep up -s {pulumi.get_stack()}"
+    return Keeping(parent, provider or ground.provider, region, ground.name(), adopting(part), command, away)

@@ -40,6 +40,7 @@ class FakeKms:
     aliases: dict[str, str] = field(default_factory=dict)
     keys: dict[str, tuple[str, Private]] = field(default_factory=dict)
     where: dict[str, str] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     faults: list[tuple[int, str]] = field(default_factory=list)
     """Answers to give instead of the next ones."""
@@ -103,7 +104,8 @@ class FakeKms:
         )
 
     def _metadata(self, name: str) -> dict[str, Any]:
-        return {"KeyId": name, "Arn": self.arn(name), "KeySpec": self.keys[name][0]}
+        state = self.states.get(name, "Enabled")
+        return {"KeyId": name, "Arn": self.arn(name), "KeySpec": self.keys[name][0], "KeyState": state}
 
     def _resolve(self, said: str) -> str | None:
         meant = self.aliases.get(said, said)

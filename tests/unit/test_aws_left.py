@@ -168,6 +168,15 @@ def test_a_bucket_in_another_region_is_not_the_one(account: Account) -> None:
     assert "it is in us-west-2, not in eu-west-1" in error.message
 
 
+def test_a_key_that_is_to_be_deleted_is_not_built_on(account: Account) -> None:
+    account.leave_all()
+    alias = f"alias/lockstep-staging-{HOME}"
+    account.kms.states[account.kms.aliases[alias]] = "PendingDeletion"
+    error = account.refusal()
+    assert (type(error), error.code) == (UsageError, "aws.key_unusable")
+    assert f"{alias} in {HOME} is PendingDeletion" in error.message
+
+
 def test_a_silent_s3_is_no_answer(account: Account) -> None:
     account.leave_all()
     account.s3.server.stop()

@@ -50,8 +50,8 @@ def left_behind(
     things: what outlives a stack; state: `type::name` of what the engine knows; tags: those of everything
     that the stack makes; account: its number, where config names it.
 
-    Raises UsageError `adopt.foreign`, `adopt.incomplete`, `aws.no_credentials`; Unavailable `aws.silent`;
-    Refused.
+    Raises UsageError `adopt.foreign`, `adopt.incomplete`, `aws.key_unusable`, `aws.no_credentials`;
+    Unavailable `aws.silent`; Refused.
     """
     unknown = [each for each in things if each.declared not in state]
     if not unknown:
