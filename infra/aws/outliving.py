@@ -17,6 +17,8 @@ from lockstep.paths import PROJECT
 RECORDS, REGISTRY = "records", "registry"
 """Parts that are taken over whole: the log with its copy, trail and keys; the bucket of releases."""
 BUCKET, ALIAS = "aws:s3/bucket:Bucket", "aws:kms/alias:Alias"
+AUDIT = f"{BUCKET}::audit-bucket"
+"""The log itself, as the engine's state knows it."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from lockstep.audit.verify import verify
 from lockstep.aws import stack as aws_stack
 from lockstep.aws.service import Refused
 from lockstep.aws.stack import AwsStack
+from lockstep.cli.adopt import require_destroyed
 from lockstep.cli.audit import command as audit_command
 from lockstep.cli.context import Context
 from lockstep.cli.promote import ahead, steps
@@ -337,6 +338,23 @@ def test_a_destroy_is_recorded_although_the_clusters_are_gone(account: Cloud) ->
     assert account.kinds()[-2:] == ["intent", "outcome:complete"]
     again = account.ledger().due(account.table())
     assert again is not None
+
+
+def test_a_log_that_has_releases_is_no_destroyed_stacks(account: Cloud) -> None:
+    """Whoever points to another state than the stack's own would make all of it a second time."""
+    require_destroyed(account.ledger().state(), ENVIRONMENT)
+    account.make(account.table())
+    with pytest.raises(UsageError) as caught:
+        require_destroyed(account.ledger().state(), ENVIRONMENT)
+    assert caught.value.code == "adopt.in_force"
+    assert f"digits in {HOME}, digits in {FAR}" in caught.value.message
+    ledger = account.ledger()
+    ledger.record_withdrawal(allowed=True)
+    with pytest.raises(UsageError, match="digits in"):
+        require_destroyed(account.ledger().state(), ENVIRONMENT)
+    account.put({})
+    account.ledger().record_withdrawn()
+    require_destroyed(account.ledger().state(), ENVIRONMENT)
 
 
 def test_gate_and_receipt_find_the_log_by_their_inputs(account: Cloud) -> None:
