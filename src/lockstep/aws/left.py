@@ -54,8 +54,6 @@ def left_behind(
     Unavailable `aws.silent`; Refused.
     """
     unknown = [each for each in things if each.declared not in state]
-    if not unknown:
-        return Left((), ())
     found = _found(unknown, tags, account)
     there = [each for each in unknown if each in found]
     parts = dict.fromkeys(each.part for each in there)
