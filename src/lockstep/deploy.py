@@ -116,6 +116,17 @@ class Engine:
         self._watched("preview", watch, lambda stack, watch: stack.preview(on_event=watch, color="never"))
         return Plan(watch.planned, watch.warnings)
 
+    def known(self) -> set[str]:
+        """What the engine's state has, as `type::name`. Raises LockstepError `engine.*`."""
+        found: set[str] = set()
+
+        def export(stack: Stack, _watch: _Watch) -> None:
+            resources = (stack.export_stack().deployment or {}).get("resources") or []
+            found.update(each["urn"].split("::", 2)[2].rsplit("$", 1)[-1] for each in resources)
+
+        self._run("export", export)
+        return found
+
     def up(self, only: Sequence[str] = ()) -> list[Touch]:
         """Run an update. only: patterns of URNs; nobody is asked about any other resource, which stays as it
         is; empty: of the whole stack. Raises LockstepError `engine.*`, Denied, Cancelled."""

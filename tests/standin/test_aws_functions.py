@@ -135,6 +135,14 @@ def test_a_key_is_found_by_its_alias(aws: Aws) -> None:
         invoke(aws, "kms/getKey:getKey", keyId="alias/other")
 
 
+def test_repositories_are_those_of_the_region(aws: Aws) -> None:
+    """One of another region would be imported from where it is not."""
+    aws.create("ecr/repository:Repository", {"name": "models", "region": "us-east-1"})
+    asked = "ecr/getRepositories:getRepositories"
+    assert invoke(aws, asked, region="us-east-1")["names"] == ["models"]
+    assert invoke(aws, asked)["names"] == []
+
+
 def test_a_stack_that_is_held_to_an_account_gets_that_one(aws: Aws) -> None:
     aws.provider.configure({"region": "eu-central-1", "allowedAccountIds": '["111122223333"]'})
     assert invoke(aws, "index/getCallerIdentity:getCallerIdentity")["accountId"] == "111122223333"

@@ -20,6 +20,7 @@ from lockstep.standin.provider import Failure
 from lockstep.standin.wire import Values
 
 KEY = "aws:kms/getKey:getKey"
+REPOSITORIES = "aws:ecr/getRepositories:getRepositories"
 LOOKED_UP = {
     "aws:acm/getCertificate:getCertificate": ("aws:acm/certificate:Certificate", ("domain",)),
     "aws:cloudwatch/getLogGroup:getLogGroup": ("aws:cloudwatch/logGroup:LogGroup", ("name",)),
@@ -52,6 +53,10 @@ def answer(
         arguments = {"keyId": named.outputs["targetKeyId"]} if named else arguments
     if token in LOOKED_UP:
         return _looked_up(token, arguments, signature, account, region)
+    if token == REPOSITORIES:
+        there = [each for each in account if each.token == "aws:ecr/repository:Repository"]
+        names = sorted(str(each.outputs["name"]) for each in there if each.region == region)
+        return {"id": region, "names": names, "region": region}
     if token in WORKED_OUT:
         return {"id": region, **WORKED_OUT[token](arguments, region, account.number)}
     raise UsageError(
