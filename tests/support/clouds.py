@@ -33,6 +33,7 @@ ANSWERS = {
         "id": "i",
     },
     "aws:iam/getSessionContext:getSessionContext": {"issuerArn": ROLE, "arn": ROLE, "id": "i"},
+    "aws:servicequotas/getServiceQuota:getServiceQuota": {"quotaName": "enough", "value": 10_000.0},
 }
 OUTPUTS: dict[str, dict[str, Any]] = {
     "aws:eks/cluster:Cluster": {
@@ -119,6 +120,9 @@ class Recorder(MockMonitor):
     def __init__(self, mocks: CloudMocks) -> None:
         super().__init__(mocks)
         self.registered: dict[str, Registered] = {}
+
+    def Invoke(self, request: Any, timeout: float | None = None) -> Any:
+        return super().Invoke(request)
 
     def RegisterResource(self, request: Any) -> Any:
         response = super().RegisterResource(request)
