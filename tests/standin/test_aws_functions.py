@@ -155,3 +155,29 @@ def test_the_role_behind_a_session(aws: Aws) -> None:
     assert invoke(aws, token, arn=session)["issuerArn"] == "arn:aws:iam::123456789012:role/deploy"
     user = "arn:aws:iam::123456789012:user/me"
     assert invoke(aws, token, arn=user)["issuerArn"] == user
+
+
+def test_a_quota_is_the_kept_number_and_says_whose_it_is(aws: Aws) -> None:
+    from infra.aws.preflight import QUOTAS
+
+    token = "servicequotas/getServiceQuota:getServiceQuota"
+    for code in QUOTAS.values():
+        found = invoke(aws, token, serviceCode="ec2", quotaCode=code, region="us-east-1")
+        assert (found["value"], found["defaultValue"]) == (0, 0)  # what an account has before it asks
+        assert "the stand-in's number" in found["quotaName"]
+        assert found["arn"] == f"arn:aws:servicequotas:us-east-1:123456789012:ec2/{code}"
+        fields = aws.provider._sdk.function(f"aws:{token}").outputs.fields
+        assert {key for key, field in fields.items() if field.required} <= found.keys() <= fields.keys()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"serviceCode": "ec2", "quotaCode": "L-00000000"},
+        {"serviceCode": "eks", "quotaCode": "L-DB2E81BA"},
+        {"serviceCode": "ec2", "quotaName": "Running On-Demand G and VT instances"},
+    ],
+)
+def test_a_quota_that_is_not_kept_is_refused(aws: Aws, asked: dict[str, str]) -> None:
+    with pytest.raises(LockstepError, match="NoSuchResourceException"):
+        invoke(aws, "servicequotas/getServiceQuota:getServiceQuota", **asked)

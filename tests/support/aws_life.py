@@ -277,6 +277,7 @@ def _variables(made: Life, reach: Mapping[str, str]) -> dict[str, str]:
     return {
         "AWS_ENDPOINT_URL_S3": reach["endpoint"],
         "AWS_ENDPOINT_URL_KMS": reach["kms"],
+        "AWS_ENDPOINT_URL_SERVICEQUOTAS": "http://127.0.0.1:9",  # silent
         "AWS_ACCESS_KEY_ID": reach["access"],
         "AWS_SECRET_ACCESS_KEY": reach["secret"],
         "LOCKSTEP_CLUSTERS": str(file),

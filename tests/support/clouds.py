@@ -33,6 +33,7 @@ ANSWERS: dict[str, Any] = {
         "id": "i",
     },
     "aws:iam/getSessionContext:getSessionContext": {"issuerArn": ROLE, "arn": ROLE, "id": "i"},
+    "aws:servicequotas/getServiceQuota:getServiceQuota": {"quotaName": "enough", "value": 10_000.0},
 }
 OUTPUTS: dict[str, dict[str, Any]] = {
     "aws:eks/cluster:Cluster": {
@@ -122,6 +123,9 @@ class Recorder(MockMonitor):
         super().__init__(mocks)
         self.registered: dict[str, Registered] = {}
         self.hooks = Hooks()
+
+    def Invoke(self, request: Any, timeout: float | None = None) -> Any:
+        return super().Invoke(request)
 
     def RegisterResource(self, request: Any) -> Any:
         response = super().RegisterResource(request)
