@@ -190,7 +190,9 @@ def test_two_routes_of_one_name_cannot_be_read() -> None:
 def test_a_proxy_is_asked_while_requests_are_sent_to_it() -> None:
     pod = kube.pod("envoy-0")
     assert is_ready(pod)
-    assert not is_ready(kube.pod("envoy-0", ready=False))
+    late = kube.pod("envoy-0", ready=False)
+    late["status"]["conditions"].append({"type": "Initialized", "status": "True"})
+    assert not is_ready(late)
     assert not is_ready({**pod, "metadata": {**pod["metadata"], "deletionTimestamp": "2026-11-21T00:00:00Z"}})
     assert not is_ready({**pod, "status": {}})
 
