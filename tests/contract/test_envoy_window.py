@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -190,7 +191,7 @@ def test_a_place_is_known_when_every_ready_proxy_says_so(
     put(api, written(HALF, CELLS["tenths"]))
     known_as_declared(tmp_path)
     unknown_while_the_proxy_has_not_got_it(api, tmp_path)
-    unknown_while_another_proxy_is_silent(api, way, tmp_path, monkeypatch)
+    unknown_while_another_proxy_does_not_say(api, way, tmp_path, monkeypatch)
 
 
 def unknown_beside_a_route_that_nobody_declares(tmp_path: Path) -> None:
@@ -216,10 +217,10 @@ def unknown_while_the_proxy_has_not_got_it(api: Api, tmp_path: Path) -> None:
     put(api, all_routes()["split"])
 
 
-def unknown_while_another_proxy_is_silent(
+def unknown_while_another_proxy_does_not_say(
     api: Api, way: Egress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody listens there; then somebody does, and never says a word."""
+    """Nobody listens there; then somebody does who says nothing; then one who never comes to an end."""
     start_proxy(api, "envoy-2", "10.1.0.2", ready=False)
     assert look(tmp_path).live[SPLIT] == CELLS["split"], "nobody is sent to one that is not ready"
     start_proxy(api, "envoy-2", "10.1.0.2")
@@ -230,3 +231,30 @@ def unknown_while_another_proxy_is_silent(
         way.ways[f"10.1.0.2:{PORT}"] = mute.getsockname()[1]
         monkeypatch.setattr(aws_stack, "PROXY_S", 0.5)
         assert look(tmp_path).doubts[SPLIT].startswith("envoy-2 does not answer: ")
+    with dripping() as port:
+        way.ways[f"10.1.0.2:{PORT}"] = port
+        monkeypatch.setattr(aws_stack, "PROXIES_S", 2.0)
+        monkeypatch.setattr(aws_stack, "PROXY_S", 2.0)
+        assert "envoy-2 does not answer: it takes too long" in look(tmp_path).doubts[SPLIT]
+
+
+@contextlib.contextmanager
+def dripping() -> Iterator[int]:
+    """A port that begins an answer and goes on with it, a byte now and then."""
+    ended = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        with contextlib.suppress(OSError), server.accept()[0] as client:
+            client.recv(1 << 16)
+            client.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+            while not ended.wait(0.05):
+                client.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        running = threading.Thread(target=drip, args=[server])
+        running.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            ended.set()
+            running.join()
