@@ -8,6 +8,7 @@ from __future__ import annotations
 import pulumi
 import pulumi_kubernetes as k8s
 
+from infra.aws.charts import charts
 from infra.aws.controllers import MODELS
 from infra.aws.entries import LOOK, MOVE
 from infra.aws.kubernetes import Kubernetes
@@ -42,9 +43,17 @@ MOVES = [
     )
 ]
 
+ASKS = [k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods/proxy"], verbs=["get"])]
+"""A question to a pod by way of the API server. RBAC knows neither port nor path, and the proxies' names are
+not known before: so it is in the gateway's namespace only, where nothing runs but proxies and their
+controller."""
 
-def rules(inside: Kubernetes, models: list[pulumi.Resource]) -> list[pulumi.Resource]:
-    """What the groups may: look at everything in the cluster but secrets, and move weights."""
+
+def rules(
+    inside: Kubernetes, models: list[pulumi.Resource], *, controllers: list[pulumi.Resource]
+) -> list[pulumi.Resource]:
+    """What the groups may: look at everything in the cluster but secrets, ask Envoy what it routes, and move
+    weights. controllers: the gateway's namespace is among them."""
     region = inside.site.region
     looks = k8s.rbac.v1.ClusterRole(
         f"look-{region}", metadata={"name": LOOK}, rules=LOOKS, opts=inside.options()
@@ -56,20 +65,33 @@ def rules(inside: Kubernetes, models: list[pulumi.Resource]) -> list[pulumi.Reso
         subjects=[_group(LOOK)],
         opts=inside.options(after=[looks]),
     )
-    moves = k8s.rbac.v1.Role(
-        f"move-{region}",
-        metadata={"name": MOVE, "namespace": MODELS},
-        rules=MOVES,
-        opts=inside.options(after=models),
+    ask = _inside(inside, f"ask-{region}", LOOK, str(charts()["gateway"]["namespace"]), ASKS, controllers)
+    move = _inside(inside, f"move-{region}", MOVE, MODELS, MOVES, models)
+    return [look, ask, move]
+
+
+def _inside(
+    inside: Kubernetes,
+    resource: str,
+    group: str,
+    namespace: str,
+    allowed: list[k8s.rbac.v1.PolicyRuleArgs],
+    after: list[pulumi.Resource],
+) -> pulumi.Resource:
+    """What a group may in one namespace."""
+    role = k8s.rbac.v1.Role(
+        resource,
+        metadata={"name": group, "namespace": namespace},
+        rules=allowed,
+        opts=inside.options(after=after),
     )
-    move = k8s.rbac.v1.RoleBinding(
-        f"move-{region}",
-        metadata={"name": MOVE, "namespace": MODELS},
-        role_ref=_role("Role", MOVE),
-        subjects=[_group(MOVE)],
-        opts=inside.options(after=[moves]),
+    return k8s.rbac.v1.RoleBinding(
+        resource,
+        metadata={"name": group, "namespace": namespace},
+        role_ref=_role("Role", group),
+        subjects=[_group(group)],
+        opts=inside.options(after=[role]),
     )
-    return [look, move]
 
 
 def _role(kind: str, name: str) -> k8s.rbac.v1.RoleRefArgs:

@@ -16,6 +16,7 @@ from infra.aws.controllers import MODELS
 from infra.aws.endpoints import HTTPS
 from infra.aws.kubernetes import Kubernetes
 from infra.aws.network import Network
+from infra.aws.window import bootstrap
 
 NAME = "lockstep"
 SERVICE = "lockstep-gateway"
@@ -39,8 +40,8 @@ class Gateway:
 
 
 def proxy_spec(*, pods: bool) -> dict[str, Any]:
-    """Envoy's pods, one in each zone, that drain before they end. pods: the load balancer reaches them by
-    their own addresses; otherwise by a port of the nodes."""
+    """Envoy's pods, one in each zone, that drain before they end and show what they route. pods: the load
+    balancer reaches them by their own addresses; otherwise by a port of the nodes."""
     service: dict[str, Any] = {"name": SERVICE, "type": "ClusterIP" if pods else "NodePort"}
     if not pods:
         ports = [{"port": HTTPS, "nodePort": NODE_PORT, "protocol": "TCP"}]
@@ -65,6 +66,7 @@ def proxy_spec(*, pods: bool) -> dict[str, Any]:
                 "envoyPDB": {"minAvailable": REPLICAS - 1},
             },
         },
+        "bootstrap": bootstrap(),
         "shutdown": {"drainTimeout": DRAIN, "minDrainDuration": "10s"},
     }
 

@@ -77,7 +77,7 @@ def region(ground: Ground, name: str, *, after: Sequence[pulumi.Resource]) -> Pl
     elif ground.cloud.capacity.by == "managed":
         running.append(autoscaler(inside, after=under))
     models = models_namespace(inside)
-    models += rules(inside, models)
+    models += rules(inside, models, controllers=running)
     nodes = capacity(inside, net, brings, after=[*under, *running])
     ready = [*models, *running, *nodes]
     front = gateway(inside, net, scaling_groups=floor.scaling_groups, after=ready)

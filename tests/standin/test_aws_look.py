@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
+from lockstep.aws import proxies
 from lockstep.aws.stack import VACANT, AwsStack
 from lockstep.errors import Unavailable
 from lockstep.paths import Paths
+from lockstep.standin.kubernetes import status
 from lockstep.standin.kubernetes.api import MERGE, Api
 from lockstep.standin.kubernetes.cluster import Cluster
 from tests.support import kube
-from tests.support.clusters import clusters
+from tests.support.clusters import clusters_with_proxies, start_proxy
 
 REGION, NAMESPACE, MANAGER = "eu-central-1", "models", "lockstep-test"
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -29,8 +31,10 @@ Json = dict[str, Any]
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     root = tmp_path_factory.mktemp("cluster")
-    with clusters(root, [REGION], definitions=("gateway-api-crds",)) as started:
+    with clusters_with_proxies(root, [REGION], definitions=("gateway-api-crds",)) as started:
         started[REGION].namespace(NAMESPACE)
+        started[REGION].namespace(proxies.NAMESPACE, level="baseline")
+        start_proxy(started[REGION].api, "envoy-0", status.ADDRESS)
         yield started[REGION]
 
 

@@ -1,7 +1,8 @@
 """A checkout whose cloud is on this machine: stand-ins for the providers, and something real behind each.
 
 The commands are the user's own and run as he runs them. `aws` and `kubernetes` are the stand-ins; each bucket
-is one of versitygw, each region has a kube-apiserver, and a strict KMS in this process signs the records.
+is one of versitygw, each region has a kube-apiserver, and a strict KMS in this process signs the records. A
+region's proxy says what the accepted HTTPRoutes of its API server come to; it takes no traffic.
 """
 
 from __future__ import annotations
@@ -218,7 +219,7 @@ def life(root: Path, stack: str, regions: Sequence[str], toolchain: Toolchain) -
         opened.callback(server.stop)
         keys = opened.enter_context(kms.serving(kms.FakeKms(HOME, access, secret)))
         s3 = opened.enter_context(s3_regions.serving(s3_regions.Regions(server, kms.ACCOUNT)))
-        started = opened.enter_context(clusters.clusters(root / "clusters", regions))
+        started = opened.enter_context(clusters.clusters_with_proxies(root / "clusters", regions))
         made = Life(checkout, 0, stack=stack, regions=tuple(regions), clusters=started)
         builder = Signer.generate()
         _people(made, builder)

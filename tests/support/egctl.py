@@ -56,7 +56,7 @@ def translated(egctl: Path, gateways: Sequence[Gateway]) -> list[list[Entry]]:
     documents: list[Json] = [_CLASS]
     for number, gateway in enumerate(gateways):
         documents += _documents(gateway, f"g{number}", owners)
-    said = _translate(egctl, documents)
+    said = configured(egctl, documents)
     return [_entries(said[f"g{number}/lockstep"], f"g{number}", owners) for number in range(len(gateways))]
 
 
@@ -69,7 +69,8 @@ def refusal(egctl: Path, route: Json) -> str:
     return ""
 
 
-def _translate(egctl: Path, documents: Sequence[Json]) -> dict[str, Json]:
+def configured(egctl: Path, documents: Sequence[Json]) -> dict[str, Json]:
+    """`<namespace>/<name>` of each gateway -> the configuration of its Envoys, as they would show it."""
     with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
         path = Path(folder) / "gateways.yaml"
         path.write_text("\n---\n".join(json.dumps(document) for document in documents))

@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import ipaddress
 import json
+import re
 import ssl
 import tempfile
 import threading
@@ -22,14 +23,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from infra.aws.route import answering
+from lockstep.aws.proxies import LABELS, NAMESPACE, PATH, PORT
 from lockstep.local.httproute import ANNOTATION, backend_name, http_route
 from lockstep.table import SLOTS, Cell
+from tests.support import proxies
 
 Json = dict[str, Any]
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 KINDS = {
     "/apis/gateway.networking.k8s.io/v1/httproutes": "HTTPRoute",
     "/apis/gateway.networking.k8s.io/v1/gateways": "Gateway",
     "/apis/apps/v1/deployments": "Deployment",
+    PODS: "Pod",
 }
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 
@@ -112,6 +117,9 @@ class FakeCluster:
     status: int = 200
     port: int = 0
     ca: str = ""
+    proxies: dict[str, list[Json] | int | None] = field(default_factory=lambda: {"envoy-0": None})
+    """Envoys by name: the HTTPRoutes that each goes by (None: the newest), or the status that it answers."""
+    unready: set[str] = field(default_factory=set)
 
     def put(self, *objects: Json) -> None:
         """Have exactly these objects, and a gateway."""
@@ -127,20 +135,42 @@ class FakeCluster:
         if self.status != 200:
             return self.status, {"kind": "Status", "code": self.status}
         parts = urlsplit(target)
-        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        if (asked := re.fullmatch(rf"{PODS}/([^/]+):{PORT}/proxy{PATH}", parts.path)) is not None:
+            return self.proxied(asked[1], query)
         kind = KINDS.get(parts.path)
         if kind is None or kind in self.missing:
             return 404, {"kind": "Status", "code": 404}
         wanted = dict(pair.split("=") for pair in query.get("labelSelector", "").split(",") if pair)
         found = [
             each
-            for each in self.objects
+            for each in [*self.objects, *(pod(name, name not in self.unready) for name in self.proxies)]
             if each["kind"] == kind and wanted.items() <= (each["metadata"].get("labels") or {}).items()
         ]
         start = int(query.get("continue") or 0)
         end = start + min(int(query.get("limit") or self.page), self.page)
         following = {"continue": str(end)} if end < len(found) else {}
         return 200, {"kind": f"{kind}List", "metadata": following, "items": found[start:end]}
+
+    def proxied(self, name: str, query: dict[str, str]) -> tuple[int, Json]:
+        """What an Envoy shows of itself."""
+        goes_by = self.proxies[name]
+        if isinstance(goes_by, int):
+            return goes_by, {"kind": "Status", "code": goes_by}
+        routes = (
+            [each for each in self.objects if each["kind"] == "HTTPRoute"] if goes_by is None else goes_by
+        )
+        return 200, proxies.shown(routes, query)
+
+
+def pod(name: str, ready: bool = True) -> Json:
+    """A proxy of the gateway, as Envoy Gateway starts it."""
+    labels = dict(each.split("=") for each in LABELS.split(","))
+    return {
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
+        "status": {"conditions": [{"type": "Ready", "status": str(ready)}]},
+    }
 
 
 def certificate(folder: Path) -> tuple[Path, str]:

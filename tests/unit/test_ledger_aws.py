@@ -199,6 +199,81 @@ def test_a_gateway_that_is_not_programmed_does_not_answer(account: Cloud) -> Non
     assert account.stack.observe(account.table(), [FAR]).live == {("digits", FAR): None}
 
 
+# --- what Envoy itself says
+
+
+def test_a_proxy_that_hangs_on_an_older_route_is_no_success(account: Cloud) -> None:
+    account.make(account.table())
+    cluster = account.clusters[HOME]
+    cluster.proxies["envoy-1"] = copy.deepcopy(cluster.objects[1:2])
+    step = account.table(account.cell(account.better))
+    ledger = account.ledger()
+    ledger.record_intent(step)
+    account.put(step, intent=2)
+    with pytest.raises(LockstepError) as caught:
+        ledger.record_outcome(2)
+    assert caught.value.code == "receipt.not_in_force"
+    assert account.kinds()[-1] == "outcome:interrupted"
+    seen = account.stack.observe(account.table(), [HOME, FAR])
+    assert list(seen.doubts) == [("digits", HOME)]
+    said = "envoy-1 /v1/models/digits 100 % to digits-eu-central-1-blue by record 0"
+    assert said in seen.doubts[("digits", HOME)]
+    cluster.unready.add("envoy-1")
+    assert account.stack.observe(account.table(), [HOME]).live[("digits", HOME)] == step["digits"][HOME]
+
+
+REFUSED = "may not be asked with these credentials"
+
+
+@pytest.mark.parametrize(("status", "said"), [(503, "HTTP 503"), (404, "HTTP 404"), (403, REFUSED)])
+def test_a_proxy_that_does_not_say_what_it_routes_leaves_the_region_unknown(
+    account: Cloud, status: int, said: str
+) -> None:
+    account.make(account.table())
+    account.clusters[FAR].proxies["envoy-1"] = status
+    seen = account.stack.observe(account.table(), [HOME, FAR])
+    assert seen.live == {("digits", HOME): account.cell(), ("digits", FAR): None}
+    assert seen.doubts[("digits", FAR)].startswith("envoy-1 ") and said in seen.doubts[("digits", FAR)]
+    assert account.ledger().due(account.table(account.cell(account.better))) is not None
+
+
+def test_a_gateway_without_a_ready_proxy_is_not_known(account: Cloud) -> None:
+    account.put(account.table())
+    account.clusters[FAR].unready.add("envoy-0")
+    seen = account.stack.observe(account.table(), [HOME, FAR])
+    assert seen.live == {("digits", HOME): account.cell(), ("digits", FAR): None}
+    assert "no proxy" in seen.doubts[("digits", FAR)]
+
+
+def test_a_proxy_that_still_routes_what_is_gone_leaves_the_place_unknown(account: Cloud) -> None:
+    account.make(account.table())
+    cluster = account.clusters[FAR]
+    cluster.proxies["envoy-0"] = cluster.objects[1:2]
+    cluster.put()
+    seen = account.stack.observe(account.table(), [FAR])
+    assert seen.live == {("digits", FAR): None}
+    assert "routes that nobody declared" in seen.doubts[("digits", FAR)]
+
+
+def test_proxies_are_given_no_more_time_than_there_is(
+    account: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.put(account.table())
+    monkeypatch.setattr(aws_stack, "PROXIES_S", 0.0)
+    seen = account.stack.observe(account.table(), [HOME])
+    assert seen.doubts == {("digits", HOME): "envoy-0 was not asked in time"}
+
+
+def test_a_region_that_answers_and_has_not_taken_a_route_says_so(account: Cloud) -> None:
+    account.put(account.table())
+    account.clusters[FAR].objects[1]["metadata"]["generation"] += 1
+    seen = account.stack.observe(account.table(), [FAR])
+    assert seen.doubts == {("digits", FAR): "Envoy Gateway has not taken its route"}
+    account.clusters[FAR].objects = []
+    seen = account.stack.observe(account.table(), [FAR])
+    assert seen.doubts == {("digits", FAR): "the gateway is not programmed"}
+
+
 def test_long_lists_are_read_to_their_end(account: Cloud) -> None:
     cluster = account.clusters[HOME]
     models = [f"model-{index}" for index in range(5)]
@@ -429,6 +504,31 @@ def test_status_names_the_region_that_does_not_answer(checkout: Cloud) -> None:
     assert shown["up"]
     far = next(each for each in shown["regions"] if each["name"] == FAR)
     assert (far["healthy"], far["problems"]) == (False, ["the gateway does not answer"])
+
+
+def test_status_and_verify_name_the_proxy_that_says_otherwise(checkout: Cloud) -> None:
+    cluster = checkout.clusters[FAR]
+    stale = copy.deepcopy(cluster.objects[1])
+    stale["spec"]["rules"][0]["filters"][0]["responseHeaderModifier"]["set"][0]["value"] = "9"
+    cluster.proxies["envoy-1"] = [stale]
+    shown = status(Context(Workspace(checkout.paths, "staging")))
+    far = next(each for each in shown["regions"] if each["name"] == FAR)
+    said = "envoy-1 /v1/models/digits 100 % to digits-us-east-1-blue by record 9"
+    assert not far["healthy"]
+    assert far["problems"][0].startswith(said)
+    result = click.testing.CliRunner().invoke(audit_command, ["verify", "-s", "staging"], obj=checkout.paths)
+    assert result.exit_code != 0
+    assert f"nobody can tell what digits in us-east-1 routes: {said}" in result.output + str(result.exception)
+
+
+def test_a_proxy_that_hangs_keeps_its_region_in_the_update(checkout: Cloud) -> None:
+    checkout.clusters[FAR].proxies["envoy-1"] = 503
+    context = Context(Workspace(checkout.paths, "staging"))
+    assert context.change._around_silence("digits", checkout.table()) == ()
+    checkout.clusters[FAR].status = 503
+    only = context.change._around_silence("digits", checkout.table())
+    assert only
+    assert not any(FAR in each for each in only)
 
 
 def test_status_speaks_although_a_region_is_odd(checkout: Cloud) -> None:

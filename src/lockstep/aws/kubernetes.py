@@ -1,9 +1,10 @@
-"""Lists of objects from a Kubernetes API server, over plain HTTPS; nothing is ever written."""
+"""What a Kubernetes API server says, and what pods say by way of it, over plain HTTPS; nothing is written."""
 
 from __future__ import annotations
 
 import http.client
 import ssl
+import time
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -15,12 +16,15 @@ Json = dict[str, Any]
 TIMEOUT_S = 10.0
 PAGE = 500
 MAX_PAGE_BYTES = 32 << 20
+MAX_ANSWER_BYTES = 8 << 20
+"""Of a pod: some thousand routes."""
+CHUNK = 1 << 16
 
 
 class Kubernetes:
-    """One connection to one cluster; closed by `close`."""
+    """One connection to one cluster; closed by `close`. timeout_s: for how long it may be silent."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, timeout_s: float = TIMEOUT_S) -> None:
         self._cluster = cluster
         parts = urlsplit(cluster.server)
         try:
@@ -28,7 +32,7 @@ class Kubernetes:
         except (ssl.SSLError, ValueError):
             raise self._silent("nobody vouches for it: its certificate authority cannot be read") from None
         self._http = http.client.HTTPSConnection(
-            parts.hostname or "", parts.port, timeout=TIMEOUT_S, context=trusted
+            parts.hostname or "", parts.port, timeout=timeout_s, context=trusted
         )
 
     def close(self) -> None:
@@ -52,11 +56,36 @@ class Kubernetes:
             if not following:
                 return found
 
-    def _get(self, target: str) -> Json | None:
-        headers = {"authorization": f"Bearer {self._cluster.token}", "accept": "application/json"}
+    def ask(self, namespace: str, pod: str, port: int, target: str, until: float) -> Json | str:
+        """What a pod answers to a GET, or in words why there is no answer; never later than `until` (of the
+        monotonic clock) by more than this connection's timeout."""
+        path = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}:{port}/proxy{target}"
+        data = b""
         try:
-            self._http.request("GET", target, headers=headers)
-            answer = self._http.getresponse()
+            answer = self._send(path)
+            while len(data) <= MAX_ANSWER_BYTES and (chunk := answer.read1(CHUNK)):
+                data += chunk
+                if time.monotonic() > until:
+                    raise TimeoutError("it takes too long")
+            answer.close()  # after `read1` the connection would go on waiting for the end
+        except (OSError, http.client.HTTPException) as error:
+            return f"does not answer: {error or type(error).__name__}"
+        if answer.status in (401, 403):
+            return f"may not be asked with these credentials: HTTP {answer.status}"
+        try:
+            value = parse(data) if answer.status == 200 and len(data) <= MAX_ANSWER_BYTES else None
+        except IntegrityError:
+            value = None
+        return value if isinstance(value, dict) else f"does not answer as it should: HTTP {answer.status}"
+
+    def _send(self, target: str) -> http.client.HTTPResponse:
+        headers = {"authorization": f"Bearer {self._cluster.token}", "accept": "application/json"}
+        self._http.request("GET", target, headers=headers)
+        return self._http.getresponse()
+
+    def _get(self, target: str) -> Json | None:
+        try:
+            answer = self._send(target)
             data = answer.read(MAX_PAGE_BYTES + 1)
         except (OSError, http.client.HTTPException) as error:
             raise self._silent(str(error) or type(error).__name__) from None

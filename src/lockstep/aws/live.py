@@ -1,9 +1,9 @@
 """What a cluster's objects say is in force: cells of its HTTPRoutes, releases of its Deployments. Pure.
 
 A route counts when Envoy Gateway says of its newest generation that it is accepted and its backends resolve;
-before that nobody can tell what is routed, and the place does not answer. Weights are the spec's own; the
-annotations say only which release each slot holds. What is attached to our gateway and is none of our routes
-makes the region odd, as on one machine.
+before that nobody can tell what is routed, and the place does not answer. Weights are the spec's own, which
+`proxies` holds against Envoy's; the annotations say only which release each slot holds. What is attached to
+our gateway and is none of our routes makes the region odd, as on one machine.
 """
 
 from __future__ import annotations
@@ -52,6 +52,17 @@ def cells_of(region: str, gateways: Sequence[Json], routes: Iterable[Json]) -> d
             raise odd(region, f"two routes claim {model}")
         cells[(model, region)] = cell if programmed and _is_in_force(route) else None
     return cells
+
+
+def routes_of(region: str, routes: Iterable[Json]) -> tuple[dict[Place, Json], list[Json]]:
+    """The routes on our gateway, where `cells_of` found nothing odd: by place, and those of no place."""
+    attached = [route for route in routes if _parents(route)]
+    placed = {
+        (str(route["metadata"]["labels"][ANNOTATION + "model"]), region): route
+        for route in attached
+        if not _is_health(route)
+    }
+    return placed, [route for route in attached if _is_health(route)]
 
 
 def serving_of(region: str, deployments: Iterable[Json]) -> dict[Place, dict[str, str | None]]:

@@ -186,7 +186,12 @@ def _live_problems(stack: str, paths: Paths) -> tuple[Problem, ...]:
     try:
         recorded = open_to_read(stack, paths).log.state()
         settings = Workspace(paths, stack).file.settings()
-        found = unrecorded(whose.observe(recorded.table, settings.regions).live, recorded)
+        seen = whose.observe(recorded.table, settings.regions)
+        found = unrecorded(seen.live, recorded)
+        found += [
+            Problem("audit.live_unknown", f"nobody can tell what {model} in {region} routes: {why}")
+            for (model, region), why in sorted(seen.doubts.items())
+        ]
         drift = whose.drift(
             recorded.table,
             bucket=settings.bucket,

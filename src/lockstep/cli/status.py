@@ -153,7 +153,8 @@ def _region(
     needed = [slots[slot]["ready"] for slot in SLOTS if slot_share(shown, slot) > 0]
     problems: list[str] = []
     if live is None:
-        problems.append("the gateway does not answer" if declared is not None else "not live")
+        silent = "the gateway does not answer" if declared is not None else "not live"
+        problems.append(observed.doubts.get((model, region), silent))
     elif recorded is not None and live != recorded:
         problems.append(f"live ({_words(live)}) is not what the record says ({_words(recorded)})")
     elif recorded is None:

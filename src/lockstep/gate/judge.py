@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -68,10 +68,12 @@ def _is_leaving(cell: Cell | None) -> bool:
 
 @dataclass(frozen=True)
 class Observed:
-    """What the stack shows now. A place without an answer maps to None."""
+    """What the stack shows now. A place without an answer maps to None; doubts: why, where its region answers
+    and yet nobody can tell."""
 
     live: Mapping[Place, Cell | None]
     serving: Mapping[Place, dict[str, str | None]]
+    doubts: Mapping[Place, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

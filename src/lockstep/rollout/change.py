@@ -120,11 +120,12 @@ class Change:
     def _around_silence(self, model: str, table: Table) -> Sequence[str]:
         """What an update is about while a region of a cloud stack does not answer: gate, receipt, and what is
         the model's in the others. Its provider cannot even compare what it has there, and would fail all of
-        the update. Nothing is left out while all regions answer."""
+        the update. Nothing is left out while all regions answer, even where one cannot tell what is routed:
+        a proxy that hangs keeps nobody from writing the route for the others."""
         if not self.workspace.in_cloud:
             return ()
-        live = self.ledger.look(self.ledger.state(), table).live
-        silent = {region for (_, region), cell in live.items() if cell is None}
+        seen = self.ledger.look(self.ledger.state(), table)
+        silent = {place[1] for place, cell in seen.live.items() if cell is None and place not in seen.doubts}
         if not silent:
             return ()
         self.progress(f"left as it is, because it does not answer: {', '.join(sorted(silent))}")

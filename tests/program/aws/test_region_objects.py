@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from infra.aws.charts import charts
+from infra.aws.controllers import MODELS
 from infra.aws.definitions import chart, wanted
+from infra.aws.entries import LOOK, MOVE
 from infra.aws.ground import ground
 from infra.aws.region import region
 from lockstep.standin.kubernetes.cluster import Cluster
@@ -65,3 +68,44 @@ def test_every_object_is_taken_by_a_real_api_server(cluster: Cluster, capacity: 
     for each in sorted(objects, key=lambda each: not each.type.endswith(":Namespace")):
         answer = cluster.api.apply(as_object(each), "lockstep", force=True)
         assert not answer.warnings, f"{each.key}: {answer.warnings}"
+
+
+GATEWAY, MOVED = str(charts()["gateway"]["namespace"]), "gateway.networking.k8s.io"
+RIGHTS = [
+    (LOOK, "get", GATEWAY, "", "pods/proxy", True),
+    (LOOK, "create", GATEWAY, "", "pods/proxy", False),
+    (LOOK, "get", MODELS, "", "pods/proxy", False),
+    (LOOK, "get", "kube-system", "", "pods/proxy", False),
+    (LOOK, "get", GATEWAY, "", "services/proxy", False),
+    (LOOK, "create", GATEWAY, "", "pods/exec", False),
+    (LOOK, "list", GATEWAY, "", "pods", True),
+    (LOOK, "get", GATEWAY, "", "secrets", False),
+    (LOOK, "update", MODELS, MOVED, "httproutes", False),
+    (MOVE, "update", MODELS, MOVED, "httproutes", True),
+    (MOVE, "update", GATEWAY, MOVED, "httproutes", False),
+    (MOVE, "get", GATEWAY, "", "pods/proxy", False),
+]
+"""Group, verb, namespace, API group, resource, and whether it may."""
+
+
+def test_who_may_look_may_ask_the_gateway_s_pods_and_no_others(cluster: Cluster) -> None:
+    registered = declare(lambda: region(ground(stack("staging")), REGION, after=[])).registered.values()
+    for kind in ("/v1:Namespace", "rbac.authorization.k8s.io"):
+        for each in registered:
+            if kind in each.type:
+                cluster.api.apply(as_object(each), "lockstep", force=True)
+    wrong = [right for right in RIGHTS if may(cluster, *right[:5]) is not right[5]]
+    assert not wrong
+
+
+def may(cluster: Cluster, group: str, verb: str, namespace: str, api: str, what: str) -> bool:
+    """What the API server itself says of one right of one group."""
+    resource, _, sub = what.partition("/")
+    asked = {"verb": verb, "namespace": namespace, "group": api, "resource": resource, "subresource": sub}
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": "ci", "groups": [group], "resourceAttributes": asked},
+    }
+    answer = cluster.api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", None, body)
+    return bool(answer.document["status"]["allowed"])

@@ -40,14 +40,25 @@ plugins:
     defaults: {enforce: privileged, enforce-version: latest}
     exemptions: {}
 """
+EGRESS = """\
+apiVersion: apiserver.k8s.io/v1beta1
+kind: EgressSelectorConfiguration
+egressSelections:
+- name: cluster
+  connection:
+    proxyProtocol: HTTPConnect
+    transport: {{uds: {{udsName: {socket}}}}}
+"""
 
 
 @dataclass
 class Cluster:
-    """One control plane. root: its files; programs: name -> binary, for etcd and kube-apiserver."""
+    """One control plane. root: its files; programs: name -> binary, for etcd and kube-apiserver; egress: the
+    unix socket of an HTTP proxy by which pods are reached, None where there is no way to any."""
 
     root: Path
     programs: Mapping[str, Path]
+    egress: Path | None = None
 
     def __post_init__(self) -> None:
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -73,7 +84,11 @@ class Cluster:
         tokens.touch(mode=0o600)
         tokens.write_text(f"{token},{USER},{USER},system:masters\n")
         (self.root / "admission.yaml").write_text(ADMISSION)
-        self._run("kube-apiserver", _apiserver_arguments(self.root, files, port, etcd))
+        arguments = _apiserver_arguments(self.root, files, port, etcd)
+        if self.egress is not None:
+            (self.root / "egress.yaml").write_text(EGRESS.format(socket=self.egress))
+            arguments.append(f"--egress-selector-config-file={self.root / 'egress.yaml'}")
+        self._run("kube-apiserver", arguments)
         self._access = Access("127.0.0.1", port, token, files.authority.read_text())
 
     def wait(self) -> None:
@@ -124,15 +139,21 @@ class Cluster:
 
 @contextmanager
 def running(
-    root: Path, names: Sequence[str], judges: Mapping[str, Path], *, definitions_of: Sequence[str] = ()
+    root: Path,
+    names: Sequence[str],
+    judges: Mapping[str, Path],
+    *,
+    definitions_of: Sequence[str] = (),
+    egress: Mapping[str, Path] | None = None,
 ) -> Iterator[dict[str, Cluster]]:
     """Clusters by name, with the definitions of custom resources in them, until the block ends.
 
     names: regions or clusters, as the stand-in looks for them; judges: what `toolchain.judges.ensure` gave
-    for `etcd`, `kube-apiserver` and each of definitions_of.
+    for `etcd`, `kube-apiserver` and each of definitions_of; egress: name -> the socket by which its pods are
+    reached.
     """
     programs = {name: judges[name] for name in ("etcd", "kube-apiserver")}
-    clusters = {name: Cluster(root / name, programs) for name in names}
+    clusters = {name: Cluster(root / name, programs, (egress or {}).get(name)) for name in names}
     with ExitStack() as ending:
         for cluster in clusters.values():
             ending.callback(shutil.rmtree, cluster.root, ignore_errors=True)

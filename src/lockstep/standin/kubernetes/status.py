@@ -2,7 +2,8 @@
 
 The program's readers believe no object, only what a controller says of its newest generation. Here a Gateway,
 an HTTPRoute and a Deployment get what Envoy Gateway and the Deployment controller would say, and not more: a
-route is accepted only by a gateway that is there, and its references resolve only to what is there.
+route is accepted only by a gateway that is there, and its references resolve only to what is there. A gateway
+gets a proxy's pod, too: what answers at its address is for whoever runs the cluster.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from lockstep.aws.proxies import LABELS, NAMESPACE
 from lockstep.standin.kubernetes.api import MERGE, Api, Kind, Object, UnknownKind
 
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 GATEWAYS = "gateway.networking.k8s.io/v1"
 FILTERS = "gateway.envoyproxy.io/v1alpha1"
+ADDRESS = "10.255.0.1"
+"""Of the proxy's pod: the same in each cluster, whose networks have nothing to do with each other."""
+MANAGER = "lockstep-standin"
 
 
 def report(api: Api, kind: Kind, live: Object) -> Object:
@@ -35,7 +40,29 @@ def report(api: Api, kind: Kind, live: Object) -> Object:
 def _gateway(api: Api, gateway: Object) -> Object:
     known = _is_there(api, GATEWAYS, "GatewayClass", "", gateway["spec"]["gatewayClassName"])
     about = gateway["metadata"]
+    if known and _is_there(api, "v1", "Namespace", "", NAMESPACE):
+        _start_proxy(api, about)
     return {"conditions": [_condition(about, kind, known) for kind in ("Accepted", "Programmed")]}
+
+
+def _start_proxy(api: Api, about: Mapping[str, Any]) -> None:
+    """The pod of an Envoy that is ready; without containers that anybody would start."""
+    labels = dict(each.split("=") for each in LABELS.split(","))
+    pod: Object = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": f"envoy-{about['namespace']}-{about['name']}",
+            "namespace": NAMESPACE,
+            "labels": {**labels, "gateway.envoyproxy.io/owning-gateway-name": about["name"]},
+        },
+        "spec": {"containers": [{"name": "envoy", "image": "envoy.invalid/none"}]},
+    }
+    api.apply(pod, MANAGER, force=True)
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": _now()}
+    said = {"phase": "Running", "podIP": ADDRESS, "podIPs": [{"ip": ADDRESS}], "conditions": [ready]}
+    path = api.kind("v1", "Pod").path(NAMESPACE, pod["metadata"]["name"])
+    api.request("PATCH", f"{path}/status", None, {"status": said}, MERGE)
 
 
 def _route(api: Api, route: Object) -> Object:
@@ -96,5 +123,9 @@ def _condition(about: Mapping[str, Any], kind: str, holds: bool) -> Object:
         "reason": kind if holds else "Invalid",
         "message": "",
         "observedGeneration": about["generation"],
-        "lastTransitionTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "lastTransitionTime": _now(),
     }
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
