@@ -1,121 +1,56 @@
-"""Pairs of settings that no cluster can make work, each with a code. Pure.
+"""Pairs of settings that no cluster can make work: the question to the policies, which refuse them.
 
-A wrong pair does not fail when it is declared but hours later, as pods that wait for ever; so it is refused
-before anything is asked for.
+The rules stand in policies/capacity/; here are the facts that they judge, and nothing is compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Any
 
-from infra.aws.capacity_pools import gpus_per_node
 from infra.aws.regions import InstanceType, type_of
-from infra.cloud import Capacity, Cloud
-
-PARTITIONS = (2, 3, 4, 7)
-"""Into how many equal parts MIG cuts a GPU; one part is no partition."""
+from infra.cloud import Cloud
+from lockstep.errors import LockstepError, Violation
 
 
-@dataclass(frozen=True)
-class Refusal:
-    code: str
-    said: str
+def problems(cloud: Cloud) -> list[Violation]:
+    """Every pair that cannot work, in a fixed order; empty when all can.
 
-    def __str__(self) -> str:
-        return f"{self.said} [{self.code}]"
+    Without an answer from OPA there is one problem, which says so: `capacity.unjudged`.
+    """
+    from lockstep.gate.capacity import refusals
+    from lockstep.paths import here
+    from lockstep.toolchain import require
 
-
-def problems(cloud: Cloud) -> list[Refusal]:
-    """Every pair that cannot work, in a fixed order; empty when all can."""
-    types = [kind for kind in map(type_of, cloud.capacity.instance_types) if kind is not None]
-    return [
-        *_sharing(cloud.capacity, types),
-        *_buying(cloud.capacity),
-        *_types(types),
-        *_pods(cloud, types),
-        *_network(cloud),
-    ]
+    try:
+        return refusals(question(cloud), here().policies, require().opa)
+    except LockstepError as error:
+        return [Violation("capacity.unjudged", error.message, error.remedy)]
 
 
-def _sharing(capacity: Capacity, types: list[InstanceType]) -> Iterator[Refusal]:
-    if capacity.sharing == "none":
-        return
-    if capacity.by == "auto":
-        yield Refusal(
-            "capacity.auto_sharing",
-            f"Auto Mode offers whole GPUs only, and sharing is {capacity.sharing}: "
-            "use capacity by karpenter or managed, or sharing none",
-        )
-    if capacity.sharing != "mig":
-        return
-    whole = sorted({kind.family for kind in types if not kind.mig})
-    if whole:
-        yield Refusal(
-            "capacity.mig_gpu", f"sharing is mig, and the GPUs of {', '.join(whole)} cannot be partitioned"
-        )
-    if capacity.slices not in PARTITIONS:
-        allowed = ", ".join(map(str, PARTITIONS))
-        yield Refusal(
-            "capacity.mig_slices", f"MIG cuts a GPU into {allowed} equal parts, not {capacity.slices}"
-        )
+def question(cloud: Cloud) -> dict[str, Any]:
+    """The input of the policies, as policies/schema/capacity.json says it.
 
-
-def _buying(capacity: Capacity) -> Iterator[Refusal]:
-    if capacity.reservation and capacity.spot_percent == 100:
-        yield Refusal(
-            "capacity.reserved_spot",
-            f"all nodes above min are spot, so the reservation {capacity.reservation} would hold "
-            f"{capacity.min} nodes and be paid in full: lower spot_percent or drop the reservation",
-        )
-    if capacity.reservation and len(capacity.instance_types) > 1:
-        yield Refusal(
-            "capacity.reserved_types",
-            f"a reservation is for one instance type, and instance_types names "
-            f"{', '.join(capacity.instance_types)}",
-        )
-
-
-def _types(types: list[InstanceType]) -> Iterator[Refusal]:
-    counts = {kind.name: kind.gpus for kind in types}
-    if len(set(counts.values())) > 1:
-        shown = ", ".join(f"{name} has {count}" for name, count in counts.items())
-        yield Refusal(
-            "capacity.mixed_gpus",
-            f"min and max count nodes, and these have different numbers of GPUs: {shown}",
-        )
-
-
-def _pods(cloud: Cloud, types: list[InstanceType]) -> Iterator[Refusal]:
-    """A pod that fits no node, or asks for more than one part of a shared GPU."""
+    Types of which nothing is known are left out: that a region does not offer them is said elsewhere.
+    """
     capacity = cloud.capacity
-    for model, service in cloud.services.items():
-        if capacity.sharing != "none" and service.gpus > 1:
-            yield Refusal(
-                "capacity.shared_gpus",
-                f"{model} asks for {service.gpus} GPUs a pod, and sharing is {capacity.sharing}: "
-                "two parts of a GPU are no bigger GPU",
-            )
-        if not types:
-            continue
-        if service.gpus > gpus_per_node(capacity):
-            yield Refusal(
-                "capacity.pod_gpus",
-                f"{model} asks for {service.gpus} GPUs a pod, and a node has {gpus_per_node(capacity)}",
-            )
-        small = [kind.name for kind in types if service.cpu > kind.cpu or service.memory_gib > kind.room_gib]
-        if small:
-            yield Refusal(
-                "capacity.pod_size",
-                f"a pod of {model} ({service.cpu:g} CPUs, {service.memory_gib} GiB) does not fit on "
-                f"{', '.join(small)}",
-            )
+    known = [kind for kind in map(type_of, capacity.instance_types) if kind is not None]
+    return {
+        "capacity": {**vars(capacity), "instance_types": list(capacity.instance_types)},
+        "types": [_facts(kind) for kind in known],
+        "services": {
+            model: {"gpus": each.gpus, "cpu": each.cpu, "memory_gib": each.memory_gib}
+            for model, each in cloud.services.items()
+        },
+        "nat": cloud.network.nat,
+    }
 
 
-def _network(cloud: Cloud) -> Iterator[Refusal]:
-    if cloud.network.nat == "none":
-        yield Refusal(
-            "network.no_images",
-            "nat is none, and the images of Envoy Gateway and KEDA come from public registries, which nodes "
-            "then cannot reach: use nat region or zone",
-        )
+def _facts(kind: InstanceType) -> dict[str, Any]:
+    return {
+        "name": kind.name,
+        "family": kind.family,
+        "gpus": kind.gpus,
+        "mig": bool(kind.mig),
+        "cpu": kind.cpu,
+        "room_gib": kind.room_gib,
+    }

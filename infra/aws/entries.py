@@ -24,10 +24,11 @@ def entries(site: Site, made: aws.eks.Cluster) -> list[pulumi.Resource]:
     take the other's rights away in the middle of a change."""
     deployer = _entry(site, made, DEPLOYER, site.ground.deployer, ignore_changes=["principalArn"])
     found: list[pulumi.Resource] = [deployer, _admin(site, made, DEPLOYER, deployer)]
-    if not site.ground.cloud.identity.repository:
+    people = site.ground.people
+    if people is None:
         return found
-    for noun in (APPLY, *GROUPS):
-        entry = _entry(site, made, noun, _arn(site, noun), groups=GROUPS.get(noun))
+    for noun in (APPLY, *GROUPS):  # EKS lets nobody in who is not there yet
+        entry = _entry(site, made, noun, _arn(site, noun), groups=GROUPS.get(noun), after=[people])
         found += [entry] if noun in GROUPS else [entry, _admin(site, made, noun, entry)]
     return found
 

@@ -23,13 +23,15 @@ from lockstep.paths import PROJECT
 @dataclass(frozen=True)
 class Ground:
     """account: of the credentials, known in preview; deployer: the ARN of the role or user behind them; home:
-    the first region, where the audit bucket, the registry and what is global live."""
+    the first region, where the audit bucket, the registry and what is global live; people: what the roles of
+    CI hang under (see identity.py), None where no CI may assume one."""
 
     settings: Settings
     cloud: Cloud
     provider: pulumi_aws.Provider
     account: pulumi.Output[str]
     deployer: pulumi.Output[str]
+    people: pulumi.ComponentResource | None
 
     @property
     def home(self) -> str:
@@ -70,4 +72,7 @@ def ground(settings: Settings) -> Ground:
     asked = pulumi.InvokeOptions(provider=provider)
     identity = pulumi_aws.get_caller_identity_output(opts=asked)
     session = pulumi_aws.iam.get_session_context_output(arn=identity.arn, opts=asked)
-    return Ground(settings, cloud, provider, identity.account_id, session.issuer_arn)
+    people = (
+        pulumi.ComponentResource("lockstep:infra:Identity", "identity") if cloud.identity.repository else None
+    )
+    return Ground(settings, cloud, provider, identity.account_id, session.issuer_arn, people)

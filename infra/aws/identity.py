@@ -25,10 +25,9 @@ RIGHTS: Final = {PREVIEW: roles.preview, APPLY: roles.apply, ROLLBACK: roles.rol
 
 def identity(ground: Ground, records: Records) -> Mapping[str, pulumi.Output[str]]:
     """The role's noun -> its ARN; empty without a repository."""
-    who = ground.cloud.identity
-    if not who.repository:
+    who, tree = ground.cloud.identity, ground.people
+    if tree is None:
         return {}
-    tree = pulumi.ComponentResource("lockstep:infra:Identity", "identity")
     issuer = aws.iam.OpenIdConnectProvider(
         "issuer",
         url=f"https://{who.issuer}",

@@ -44,7 +44,7 @@ def plan(settings: Settings, cloud: Cloud) -> Iterator[Refusal]:
                 f"take the place out of lockstep:models.{model}, or widen the jurisdictions of its service",
             )
     for pair in capacity_rules.problems(cloud):
-        yield Refusal(pair.code, pair.said, "see lockstep:capacity in Pulumi.yaml for what goes together")
+        yield Refusal(pair.code, pair.message, pair.remedy)
     wanted = need(cloud.capacity, list(cloud.services.values()))
     if wanted.surge > cloud.capacity.max:
         yield Refusal(

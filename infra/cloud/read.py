@@ -30,7 +30,8 @@ KEYS: dict[str, type] = {
 }
 NAT = ("none", "region", "zone")
 CAPACITY = ("auto", "karpenter", "managed")
-SHARING = ("none", "mig", "time-slicing")
+SHARING = ("none", "mig", "time-slicing", "dra")
+"""dra is a known word so that the policies can say why it does not work here."""
 ENTRIES = ("latency", "accelerator")
 PRIVATE = "private"
 
@@ -141,7 +142,7 @@ def _capacity(value: object, problems: list[str]) -> Capacity:
     if high < low:
         section.wrong("max", f"{high} is below min, {low}")
     sharing, slices = section.choice("sharing", SHARING, "none"), section.whole("slices", 1, 48, 1)
-    if (sharing == "none") != (slices == 1):
+    if sharing != "dra" and (sharing == "none") != (slices == 1):
         section.wrong("slices", f"{slices} does not go with sharing {sharing}: none has 1, the others more")
     return Capacity(
         by=section.choice("by", CAPACITY, "auto"),

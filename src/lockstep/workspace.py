@@ -148,9 +148,11 @@ def prepare(workspace: Workspace, progress: Progress) -> Toolchain:
 
 
 def _prepare_cloud(workspace: Workspace, progress: Progress) -> Toolchain:
-    """Raises UsageError `stack.unready` with every problem that `check` knows."""
+    """The programs first, because OPA judges the plan. Raises UsageError `stack.unready` with every problem
+    that `check` knows."""
     from lockstep.checks import problems
 
+    toolchain = ensure(progress)
     found = problems(workspace)
     if found:
         lines = "\n".join(f"  {each.message} [{each.code}]" for each in found)
@@ -160,7 +162,7 @@ def _prepare_cloud(workspace: Workspace, progress: Progress) -> Toolchain:
             remedy=f"./lockstep check {workspace.stack} says what to do about each",
         )
     workspace.paths.state.mkdir(parents=True, exist_ok=True)
-    return ensure(progress)
+    return toolchain
 
 
 def build_digits(paths: Paths, progress: Progress) -> str:

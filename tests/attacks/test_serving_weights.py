@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from lockstep.errors import IntegrityError
+from lockstep.errors import IntegrityError, Unavailable
 from lockstep.serving import onnx_file, safetensors_file
-from lockstep.serving.runtimes import OnnxModel, TorchModel
+from lockstep.serving.runtimes import OnnxModel, TensorrtModel, TorchModel
 from tests.support import serving
 
 Json = dict[str, Any]
@@ -255,6 +256,20 @@ def test_initialisers_that_are_not_what_they_say(weights: TensorProto) -> None:
     with pytest.raises(IntegrityError) as caught:
         OnnxModel(model(weights=weights).SerializeToString())
     assert caught.value.code == "serving.bad_model"
+
+
+def test_tensorrt_never_means_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither with an ONNX Runtime that has no TensorRT, nor with one that has it and cannot load it: it
+    goes on with the CPU and says so in its log alone."""
+    good = model().SerializeToString()
+    with pytest.raises(Unavailable) as caught:
+        TensorrtModel(good)
+    assert caught.value.code == "serving.needs_gpu" and "CPUExecutionProvider" in caught.value.message
+    offered = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: offered)
+    with pytest.raises(Unavailable) as caught:
+        TensorrtModel(good)
+    assert caught.value.code == "serving.needs_gpu" and "could load CPUExec" in caught.value.message
 
 
 # The real start

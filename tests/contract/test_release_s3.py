@@ -196,7 +196,7 @@ def test_a_service_of_the_stack_gets_its_release_from_the_bucket(s3: Place, tmp_
     """The provider's own path, up to the lock file, which this small release does not have."""
     digest = put(S3Store(objects_of(s3), "team/models/"))
     local = LocalStack(Paths(tmp_path, tmp_path / "state"), "local")
-    with pytest.raises(LockstepError, match=r"serving\.needs_gpu"):
+    with pytest.raises(LockstepError, match=r"serving\.no_lock"):
         local.start_service(
             "digits", "local-a", "blue", release=digest, runtime="torch", store_url=s3.url, near=free_port()
         )

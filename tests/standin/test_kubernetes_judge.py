@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra.aws.access import LOOKS
 from lockstep.errors import LockstepError
+from lockstep.paths import here
 from lockstep.standin.kubernetes import access, objects
 from lockstep.standin.kubernetes.cluster import Cluster
 from lockstep.standin.kubernetes.plugin import KubernetesStandIn
@@ -25,6 +29,7 @@ SECURE = {
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 ROUTE = "gateway.networking.k8s.io/v1"
+CHANGES = ("create", "update", "patch", "delete", "deletecollection")
 
 
 def call(thing: Values, *, preview: bool = False) -> Call:
@@ -231,6 +236,85 @@ def test_pods_that_would_be_refused(provider: KubernetesStandIn, namespace: str,
         }
     said = refusal(provider, thing)
     assert 'violates PodSecurity "restricted:latest"' in said and "privileged" in said
+
+
+def looking(cluster: Cluster, folder: Path, namespace: str) -> KubernetesStandIn:
+    """As somebody with the rights of the group that only looks."""
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "l", "namespace": namespace},
+    }
+    rules = [
+        {"apiGroups": rule.api_groups, "resources": rule.resources, "verbs": rule.verbs} for rule in LOOKS
+    ]
+    group = "rbac.authorization.k8s.io"
+    role = {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": "look"}, "rules": rules}
+    bound = {
+        "apiVersion": f"{group}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": f"look-{namespace}"},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "look"},
+        "subjects": [{"kind": "ServiceAccount", "name": "l", "namespace": namespace}],
+    }
+    for each in (account, role, bound):
+        cluster.api.apply(each, "test", force=True)
+    wanted = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/l/token"
+    token = cluster.api.request("POST", path, body=wanted).document["status"]["token"]
+    provider = configured(cluster, folder)
+    access.write(folder, {"eu-central-1": dataclasses.replace(cluster.access, token=token)})
+    provider.configure({"clusterIdentifier": "arn:aws:eks:eu-central-1:1:cluster/a"})
+    return provider
+
+
+def test_a_preview_by_who_may_only_look_shows_what_is_declared(
+    provider: KubernetesStandIn, cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    """A dry run needs the rights of the real thing, which nobody gets for a preview."""
+    identity, state = made(provider, route(namespace, 5))
+    looks = looking(cluster, tmp_path / "looks", namespace)
+    more = route(namespace, 50)
+    assert looks.diff(call(more), identity, state, more).paths.keys() == {
+        f"spec.rules[0].backendRefs[{slot}].weight" for slot in (0, 1)
+    }
+    assert looks.update(call(more, preview=True), identity, state, more) == more
+    assert looks.create(call(deployment(namespace), preview=True), deployment(namespace))[1]["spec"]
+    for thing in (more, deployment(namespace)):
+        assert any("cannot patch resource" in text for text in looks.warnings(call(thing).urn))
+    for change in (
+        lambda: looks.update(call(more), identity, state, more),
+        lambda: looks.create(call(deployment(namespace)), deployment(namespace)),
+        lambda: looks.delete(call(more), identity, state),
+    ):
+        with pytest.raises(LockstepError, match=r"cannot (patch|delete) resource"):
+            change()
+    found = looks.read(call(more), identity, state)
+    assert found is not None and found.state.inputs == state.inputs, "it was changed"
+
+
+def test_who_only_looks_sees_every_kind_that_the_program_declares_and_changes_none(
+    cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    looking(cluster, tmp_path, namespace)
+    tree = here().root / "tests" / "program" / "aws" / "goldens" / "prod.tree.txt"
+    declared = set(re.findall(r"kubernetes:([\w.]+):(\w+)", tree.read_text())) - {("helm.sh", "Release")}
+    served = [kind for version in cluster.api.groups() for kind in cluster.api.kinds(version).values()]
+    known = {(kind.version.rpartition("/")[0] or "core", kind.name): kind for kind in served}
+    assert declared and declared <= known.keys(), "every kind is served"
+
+    def allowed(group: str, plural: str, verb: str) -> bool:
+        about = {"group": group.replace("core", ""), "resource": plural, "verb": verb, "namespace": namespace}
+        spec = {"user": f"system:serviceaccount:{namespace}:l", "resourceAttributes": about}
+        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+        asked = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        return bool(cluster.api.request("POST", path, body=asked).document["status"]["allowed"])
+
+    for group, kind in sorted(declared):
+        plural = known[group, kind].plural
+        assert all(allowed(group, plural, verb) for verb in ("get", "list", "watch")), f"{kind} is not seen"
+        assert not any(allowed(group, plural, verb) for verb in CHANGES), f"{kind} can be changed"
+    assert not allowed("core", "secrets", "get")
 
 
 def test_a_namespace_that_a_preview_has_only_foreseen(provider: KubernetesStandIn) -> None:

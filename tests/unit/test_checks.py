@@ -90,7 +90,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("capacity.min", 9, "4 is below min, 9"),
     ("capacity.spot_percent", 101, "101 is not a whole number from 0 to 100"),
     ("capacity.reservation", "cr-1", "is not a capacity reservation"),
-    ("capacity.sharing", "mps", "'mps' is not one of none, mig, time-slicing"),
+    ("capacity.sharing", "mps", "'mps' is not one of none, mig, time-slicing, dra"),
     ("capacity.slices", 4, "4 does not go with sharing none"),
     ("services.digits.max", 0, "0 is not a whole number from 1 to 1000"),
     ("services.digits.min", 7, "2 is below min, 7"),
@@ -144,6 +144,7 @@ def test_everything_wrong_is_said_at_once(checked: Checked) -> None:
     ("capacity", "code"),
     [
         ({"sharing": "time-slicing", "slices": 4}, "capacity.auto_sharing"),
+        ({"sharing": "dra"}, "capacity.auto_sharing"),
         ({"sharing": "mig", "slices": 2, "by": "managed"}, "capacity.mig_gpu"),
         ({"max": 1}, "capacity.too_small"),
     ],

@@ -165,7 +165,7 @@ def test_a_service_serves_only_what_it_says_it_is_ready_for(
 def test_a_runtime_needs_its_lock_file_in_the_release(tmp_path: Path) -> None:
     (tmp_path / "serving.lock").write_bytes(b"")
     assert lock_title(tmp_path, "onnx") == "serving.lock"
-    for runtime in ("tensorrt", "torch"):
+    for runtime, code in (("tensorrt", "serving.needs_gpu"), ("torch", "serving.no_lock")):
         with pytest.raises(LockstepError) as caught:
             lock_title(tmp_path, runtime)
-        assert caught.value.code == "serving.needs_gpu"
+        assert caught.value.code == code

@@ -112,7 +112,8 @@ def test_the_release_holds_all_that_a_service_needs(room: Room, tmp_path: Path) 
     titles = {blob.title for blob in bundle.verify_bundle(folder, digest).layers}
     assert titles >= {
         *("model.safetensors", "model.onnx", "labels.json", "preprocess.py", "network.py", "service.py"),
-        *("serving.lock", "serving-torch.lock", "dataset.json", "training.json", "card.md"),
+        *("serving.lock", "serving-torch.lock", "serving-tensorrt.lock"),
+        *("dataset.json", "training.json", "card.md"),
         *("lockstep/__init__.py", "lockstep/errors.py", "lockstep/release/bundle.py"),
         "lockstep/serving/__main__.py",
     }
@@ -120,6 +121,7 @@ def test_the_release_holds_all_that_a_service_needs(room: Room, tmp_path: Path) 
     assert json.loads((folder / "config.json").read_bytes())["runtimes"] == {
         "onnx": "serving.lock",
         "torch": "serving-torch.lock",
+        "tensorrt": "serving-tensorrt.lock",
     }
     assert not any("__pycache__" in title or title.endswith(".pyc") for title in titles)
 
@@ -227,7 +229,7 @@ def test_the_library_in_a_release_is_this_packages_own() -> None:
         assert (package.parent / title).read_bytes() == data
 
 
-@pytest.mark.parametrize("name", ["serving.lock", "serving-torch.lock"])
+@pytest.mark.parametrize("name", ["serving.lock", "serving-torch.lock", "serving-tensorrt.lock"])
 def test_every_line_of_a_lock_file_is_pinned_and_hashed(name: str) -> None:
     text = (MODEL / name).read_text()
     requirements = [line for line in text.splitlines() if line and line[0].isalnum()]
@@ -236,3 +238,12 @@ def test_every_line_of_a_lock_file_is_pinned_and_hashed(name: str) -> None:
     assert "://" not in text
     assert any(line.startswith("torch==") for line in requirements) == (name == "serving-torch.lock")
     assert any(line.startswith("bentoml==1.4.39 ") for line in requirements)
+
+
+def test_the_gpus_lock_brings_all_but_the_driver_and_tensorrt_itself() -> None:
+    """ONNX Runtime for GPUs in the place of the other one, CUDA and cuDNN; TensorRT's libraries are no wheels
+    that a lock file could name by their hashes, and come with the base image."""
+    lines = (MODEL / "serving-tensorrt.lock").read_text().splitlines()
+    names = {line.partition("==")[0].partition("[")[0] for line in lines if line and line[0].isalnum()}
+    assert {"onnxruntime-gpu", "nvidia-cuda-runtime", "nvidia-cublas", "nvidia-cudnn-cu13"} <= names
+    assert not names & {"onnxruntime", "torch", "tensorrt", "tensorrt-cu13-libs"}

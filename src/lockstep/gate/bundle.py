@@ -10,6 +10,9 @@ Rego files keep their paths; everything else becomes `data.settings`:
     environment_schema  policies/schema/environment.json
     roles_schema        policies/schema/roles.json
     revision            so that each answer says which bundle gave it
+
+What judges no promotion (policies/capacity/) is tested with the rest and is in no bundle, so a gate's revision
+does not follow it.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ EXPECTED = "data/expected.json"
 INPUT_SCHEMA = "schema/input.json"
 ENVIRONMENT_SCHEMA = "schema/environment.json"
 ROLES_SCHEMA = "schema/roles.json"
+CAPACITY = "capacity/capacity.rego"
+CAPACITY_SCHEMA = "schema/capacity.json"
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,10 @@ class Policies:
             }
             data = {
                 name: (policies_dir / name).read_bytes()
-                for name in (RULES, ROLES, EXPECTED, INPUT_SCHEMA, ENVIRONMENT_SCHEMA, ROLES_SCHEMA)
+                for name in (
+                    *(RULES, ROLES, EXPECTED),
+                    *(INPUT_SCHEMA, ENVIRONMENT_SCHEMA, ROLES_SCHEMA, CAPACITY_SCHEMA),
+                )
             }
         except OSError as error:
             raise Unavailable(
@@ -60,9 +68,14 @@ class Policies:
         return cls({name: text for name, text in {**rego, **data}.items() if name not in tests}, tests)
 
     @property
+    def judging(self) -> dict[str, bytes]:
+        """The files by which the gate judges."""
+        return {name: text for name, text in self.files.items() if name not in (CAPACITY, CAPACITY_SCHEMA)}
+
+    @property
     def revision(self) -> str:
         """`checkout:<16 hex>`: equal files, equal revision, whatever the environment."""
-        named = {name: canonical.digest(text) for name, text in self.files.items()}
+        named = {name: canonical.digest(text) for name, text in self.judging.items()}
         return "checkout:" + canonical.digest_of(named).removeprefix("sha256:")[:16]
 
     def json(self, name: str) -> Any:
@@ -91,13 +104,18 @@ class Policies:
         return {each: value for each, value in parts.items() if environment in (None, each)}
 
     def stage(self, folder: Path, *, environment: str | None = None, tests: bool = False) -> None:
-        """Write the bundle's files below `folder`, which must be empty."""
-        rego = {name: text for name, text in self.files.items() if name.endswith(".rego")}
-        for name, text in (rego | dict(self.tests) if tests else rego).items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text)
-        (folder / "data.json").write_text(json.dumps({"settings": self.settings(environment)}))
+        """Write the bundle's files below `folder`, which must be empty. tests: all rules with their tests."""
+        settings = self.settings(environment)
+        files = dict(self.judging)
+        if tests:
+            files = {**self.files, **self.tests}
+            settings["capacity_schema"] = self.json(CAPACITY_SCHEMA)
+        for name in files:
+            if name.endswith(".rego"):
+                path = folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(files[name])
+        (folder / "data.json").write_text(json.dumps({"settings": settings}))
 
 
 def _malformed(name: str, what: str) -> IntegrityError:

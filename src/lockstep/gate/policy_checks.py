@@ -28,6 +28,7 @@ RULES = "lockstep.rules."
 TESTS = "lockstep_test."
 PLACES = {
     "lockstep": "decision/decision.rego",
+    "lockstep.capacity": "capacity/capacity.rego",
     "lockstep.lib": "lib/lib.rego",
     "system.authz": "system/authz.rego",
 }

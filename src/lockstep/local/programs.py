@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep.canonical import digest
-from lockstep.errors import LockstepError, Unavailable
+from lockstep.errors import Unavailable, UsageError
 from lockstep.local import entrypoint, envoy
 from lockstep.local.gateway import bootstrap_bytes
 from lockstep.local.ports import ENTRY
 from lockstep.local.supervisord import Program
 from lockstep.paths import cache
+from lockstep.serving import gpu
 from lockstep.table import Slot
 
 if TYPE_CHECKING:
@@ -117,13 +118,17 @@ def bundle_of(stack: LocalStack, release: str) -> Path:
 
 
 def lock_title(bundle: Path, runtime: str) -> str:
-    """The file name of the lock for a runtime, as the release's config says."""
-    titles = {"onnx": "serving.lock", "torch": "serving-torch.lock"}
-    title = titles.get(runtime)
-    if title is None or not (bundle / title).exists():
-        raise LockstepError(
-            f"the runtime {runtime} cannot run on this machine: TensorRT needs an NVIDIA GPU",
-            code="serving.needs_gpu",
-            remedy="set lockstep:runtime to onnx or torch",
+    """The file name of the lock for a runtime, as the release's config says. Raises UsageError
+    `serving.no_lock`, Unavailable `serving.needs_gpu`."""
+    if runtime == "tensorrt":
+        gpu.require()
+    title = {"onnx": "serving.lock", "torch": "serving-torch.lock", "tensorrt": "serving-tensorrt.lock"}[
+        runtime
+    ]
+    if not (bundle / title).exists():
+        raise UsageError(
+            f"the release has no {title}, and the runtime is {runtime}",
+            code="serving.no_lock",
+            remedy="build the release again, or set lockstep:runtime to one that it has a lock file for",
         )
     return title

@@ -32,7 +32,8 @@ from lockstep.release.store import Store
 from lockstep.serving import onnx_file, safetensors_file
 
 Progress = Callable[[str], None]
-MODEL_FILES = ("preprocess.py", "network.py", "service.py", "serving.lock", "serving-torch.lock")
+LOCKS = ("serving.lock", "serving-torch.lock", "serving-tensorrt.lock")
+MODEL_FILES = ("preprocess.py", "network.py", "service.py", *LOCKS)
 LIBRARY = ("__init__.py", "canonical.py", "errors.py", "release/__init__.py", "release/bundle.py")
 
 

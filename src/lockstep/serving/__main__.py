@@ -62,7 +62,8 @@ def _serve(arguments: argparse.Namespace) -> None:
     from lockstep.serving.server import application, bind, die_with_parent, limit_memory, serve
 
     die_with_parent()
-    limit_memory(DATA_BYTES[arguments.runtime])
+    if arguments.runtime in DATA_BYTES:
+        limit_memory(DATA_BYTES[arguments.runtime])
     listener = bind(arguments.port, arguments.address)
     identity = Identity(arguments.release, arguments.slot, arguments.region, arguments.model)
     predictor = startup.load(arguments.bundle, identity, arguments.runtime)

@@ -26,7 +26,7 @@ from lockstep.serving import safetensors_file
 from lockstep.serving.identity import Identity
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.predictor import Predictor, warm_up
-from lockstep.serving.runtimes import Model, OnnxModel, TorchModel, check_runtime
+from lockstep.serving.runtimes import Model, OnnxModel, TensorrtModel, TorchModel, check_runtime
 
 ENVIRONMENT_MARKER = "lockstep-lock.json"
 
@@ -116,4 +116,5 @@ def _model(bundle: Path, runtime: str) -> Model:
         safetensors_file.check(weights)  # whatever runs: a release with such a file is not what it says
     if runtime == "torch":
         return TorchModel(load_module(bundle, "network"), weights)
-    return OnnxModel((bundle / "model.onnx").read_bytes())
+    onnx = (bundle / "model.onnx").read_bytes()
+    return TensorrtModel(onnx) if runtime == "tensorrt" else OnnxModel(onnx)

@@ -6,6 +6,7 @@ import base64
 import json
 import tomllib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,6 +149,9 @@ def test_the_committed_stacks_can_work(name: str) -> None:
         ),
         ({"reservation": RESERVATION}, "capacity.reserved_types"),
         ({"instance_types": ["g6.xlarge", "g6.12xlarge"]}, "capacity.mixed_gpus"),
+        ({"sharing": "dra"}, "capacity.auto_sharing"),
+        ({"by": "karpenter", "sharing": "dra"}, "capacity.dra_driver"),
+        ({"by": "managed", "sharing": "dra"}, "capacity.dra_driver"),
     ],
 )
 def test_a_pair_that_cannot_work_is_refused_by_its_code(capacity: dict[str, Any], code: str) -> None:
@@ -179,6 +183,12 @@ def test_a_pod_that_fits_no_node_is_refused(
     capacity: dict[str, Any], service: dict[str, Any], code: str
 ) -> None:
     assert codes(capacity=capacity, services={"digits": service}) == [code]
+
+
+def test_pairs_that_nobody_judged_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine without the outside programs."""
+    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path))
+    assert codes() == ["capacity.unjudged"]
 
 
 def test_a_cluster_whose_nodes_reach_no_image_is_refused() -> None:

@@ -10,6 +10,7 @@ from infra.aws.audit import audit_bucket
 from infra.aws.ground import ground
 from infra.aws.identity import identity
 from infra.aws.policies.names import CI_ROLES
+from infra.aws.region import region
 from infra.config import Settings
 from tests.support.clouds import ACCOUNT, Recorder, declare, quiet_engine, stack
 
@@ -48,6 +49,21 @@ def test_every_role_has_the_boundary_and_an_end() -> None:
         assert each.inputs["permissionsBoundary"] == BOUNDARY
     for role in CI_ROLES:
         assert made.named(f"{role}-role").inputs["maxSessionDuration"] == 3600
+
+
+def test_a_cluster_lets_a_role_in_when_it_is_there() -> None:
+    """EKS refuses an entry for a principal that does not exist; both are new when a stack gets its CI."""
+    settings = stack(identity={"repository": "acme/vision", "branch": "main"})
+
+    def build() -> None:
+        base = ground(settings)
+        identity(base, audit_bucket(base))
+        region(base, "eu-central-1", after=[])
+
+    made = declare(build)
+    for role in ("apply", "preview", "rollback"):
+        entry = made.named(f"access-eu-central-1-{role}", "accessEntry:AccessEntry")
+        assert made.named(f"{role}-role").key in entry.after, sorted(entry.after)
 
 
 def test_nobody_holds_a_key_that_lives_long() -> None:

@@ -128,6 +128,8 @@ class AwsStandIn:
             resource = Resource(there.token, there.region, there.id, call.urn, inputs, outputs)
             account.require_references(resource)
             special.allow(account, resource)
+            if self._judge is not None:
+                self._judge.update(account, resource)
             account.put(resource)
         return outputs
 
@@ -140,6 +142,8 @@ class AwsStandIn:
                 return  # gone already, which is what was wanted
             account.require_free(resource)
             special.release(account, resource)
+            if self._judge is not None:
+                self._judge.delete(account, resource)
             behind.gone(self._folder, resource)
             account.drop(resource)
 

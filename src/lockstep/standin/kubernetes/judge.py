@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
@@ -15,6 +16,8 @@ from lockstep.standin.kubernetes.settings import Settings
 
 ENFORCED = "pod-security.kubernetes.io/enforce"
 FORCED = "pulumi.com/patchForce"
+UNALLOWED = re.compile(r'is forbidden: User ".*" cannot \w+ resource')
+"""How a server says that RBAC lets this user not do it; other plugins forbid in words of their own."""
 
 
 class Judge:
@@ -40,7 +43,9 @@ class Judge:
 
         A namespace that this preview has only foreseen is not there: one of ours of the same Pod Security
         level is taken for it. `new`: whether it is to be created; then what has its name is another object,
-        which will go before it, and must not be compared. Raises LockstepError for what the server refuses.
+        which will go before it, and must not be compared. Who may only look may not try either: a dry run
+        takes the rights of the real thing, and the real provider then shows what is declared. Raises
+        LockstepError for what the server refuses.
         """
         if thing["kind"] == "Namespace":
             self._foresee(thing)
@@ -53,6 +58,9 @@ class Judge:
             self._warn(urn, f"not validated: {error.message}; is its definition made by this update?")
             return None
         except LockstepError as error:
+            if UNALLOWED.search(error.message):
+                self._warn(urn, f"not validated: {error.message}")
+                return None
             raise _told(urn, error, "created" if new else "updated") from error
         for key in ("name", "namespace"):
             if key in tried["metadata"]:
