@@ -27,12 +27,14 @@ Reply = tuple[int, list[tuple[str, str]], bytes]
 
 @dataclass
 class Regions:
-    """account: whose the buckets are. regions: bucket -> where it is said to be, for each not at home."""
+    """account: whose the buckets are. regions: bucket -> where it is said to be, for each not at home. fault:
+    a status to answer everything with."""
 
     server: Server
     account: str
     regions: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    fault: int = 0
     port: int = 0
 
     @property
@@ -41,6 +43,8 @@ class Regions:
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
         self.asked.append(f"{method} {target}")
+        if self.fault:
+            return self.fault, [], b""
         owner = headers.get("x-amz-expected-bucket-owner")
         if owner not in (None, self.account):
             return 403, [], b""

@@ -184,6 +184,14 @@ def test_a_silent_s3_is_no_answer(account: Account) -> None:
     assert (type(error), error.code) == (Unavailable, "aws.silent")
 
 
+def test_an_s3_in_trouble_is_no_answer(account: Account) -> None:
+    account.leave_all()
+    account.s3.fault = 503
+    error = account.refusal()
+    assert (type(error), error.code) == (Unavailable, "aws.silent")
+    assert "HTTP 503" in error.message
+
+
 def test_a_kms_that_says_neither_yes_nor_no_is_no_answer(account: Account) -> None:
     account.leave_all()
     account.kms.faults = [(400, "AccessDeniedException")] * len(THINGS)

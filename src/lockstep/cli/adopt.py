@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from lockstep.cli.context import Context
 from lockstep.cli.output import say
 from lockstep.errors import UsageError
+from lockstep.ledger.ledger import BY_DESTROY
 from lockstep.table import SLOTS, cells, release_in
 from lockstep.workspace import BACKEND
 
 if TYPE_CHECKING:
-    from lockstep.audit.state import State
     from lockstep.deploy import Engine
+    from lockstep.ledger import Ledger
 
 
 def taking_over(context: Context) -> Engine:
@@ -37,25 +38,32 @@ def taking_over(context: Context) -> Engine:
     if not left:
         return engine
     if AUDIT not in known:
-        require_destroyed(context.ledger.state(fresh=True), context.workspace.stack)
+        require_destroyed(context.ledger, context.workspace.stack)
     kept = f" ({', '.join(left.names)})" if left.names else ""
     say(f"taking over what an earlier stack of this name left: {', '.join(left.parts)}{kept}")
     return replace(engine, more={**engine.more, ADOPT: ",".join(left.parts)})
 
 
-def require_destroyed(recorded: State | None, stack: str) -> None:
-    """A log whose newest outcome still has releases is no destroyed stack's: somebody points to another
-    state than the stack's own, and would make all of it anew. Raises UsageError `adopt.in_force`."""
-    serving = [
-        f"{model} in {region}"
-        for model, region, cell in cells({} if recorded is None else recorded.table)
-        if any(release_in(cell, slot) is not None for slot in SLOTS)
-    ]
-    if serving or (recorded is not None and recorded.open_intent is not None):
-        raise UsageError(
-            f"by its log {stack} was not destroyed ({', '.join(serving) or 'an intent is open'}), and the "
-            "engine's state knows nothing of it",
-            code="adopt.in_force",
-            remedy=f"see that {BACKEND} names the state that {stack} was made with; where that is lost, "
-            "LOCKSTEP_ADOPT=1 decides to go on without it",
-        )
+def require_destroyed(ledger: Ledger, stack: str) -> None:
+    """The newest outcome is that of a destroy, or of a failure that left nothing, or there is none. Else
+    somebody points to another state than the stack's own, and would make all of it anew.
+
+    Raises UsageError `adopt.in_force`.
+    """
+    recorded, audit = ledger.state(fresh=True), ledger.audit()
+    if recorded is None or audit is None:
+        return
+    outcome, newest = recorded.newest_outcome, recorded.open_intent or recorded.newest_outcome
+    if newest is None:
+        return
+    left = [cell for *_, cell in cells(recorded.table) if any(release_in(cell, slot) for slot in SLOTS)]
+    if outcome is newest and not left:
+        by_destroy = audit.log.read(outcome["intent"])["decision"]["by"] == BY_DESTROY
+        if by_destroy or outcome["result"] != "complete":
+            return
+    raise UsageError(
+        f"by record {newest.index} of its log {stack} was not destroyed, and the state has nothing of it",
+        code="adopt.in_force",
+        remedy=f"see that {BACKEND} names the state that {stack} was made with; where that is lost, "
+        "LOCKSTEP_ADOPT=1 decides to go on without it",
+    )

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 LOOKS = 25
 """How often an outcome looks, within the stack's patience."""
+BY_DESTROY = "allow_destroy"
+"""Whose decision the intent of a destroy is: the config's, not a policy's."""
 MAX_LISTED = 100
 """History files that one record lists, oldest first; a record has a size limit, the next lists the rest."""
 
@@ -226,7 +228,7 @@ class Ledger(Proof):
             from_=state.table,
             to=target,
             change="withdraw",
-            decision={"allow": True, "by": "allow_destroy"},
+            decision={"allow": True, "by": BY_DESTROY},
             marked={},
             reason="destroy, which the stack's config allows",
             **self.circumstances(),
