@@ -38,6 +38,8 @@ TYPES: dict[str, type] = {
 }
 NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
 MAX_RETENTION_DAYS = 36500
+ADOPT = "LOCKSTEP_ADOPT"
+"""Names the parts that a run takes over, with commas between them."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,11 @@ class Settings:
         }
 
 
-def adopting() -> bool:
-    """Whether this one run takes over the buckets and keys that a destroyed stack left behind. Not a key of
-    the config: it is true of a run, not of a stack."""
-    return os.environ.get("LOCKSTEP_ADOPT") == "1"
+def adopting(part: str) -> bool:
+    """Whether this one run takes over a part of what a destroyed stack left (see aws/outliving.py); "1" is
+    all of it. Not a key of the config: it is true of a run, not of a stack, and `./lockstep` finds it out."""
+    said = os.environ.get(ADOPT, "")
+    return said == "1" or part in said.split(",")
 
 
 def defaults(project_file: Path) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from infra.aws.keeping import Keeping
 from lockstep.audit.bucket import COMPLIANCE
 
 NO_CUSTOMER_KEYS = "SSE-C"
+LEFT_OVER = "BucketAlreadyOwnedByYou"
+"""What AWS says where a bucket of this name is there and is the account's own."""
 
 
 def bucket(
@@ -18,12 +20,25 @@ def bucket(
 ) -> aws.s3.Bucket:
     """The bucket itself, under a name that is taken if an earlier stack left it. locked: with object lock,
     which is on from the start or never."""
+
+    def explain(failed: pulumi.ErrorHookArgs) -> bool:
+        """What to do where an earlier stack left it: a program cannot look before the engine does. Never asks
+        for another try."""
+        if any(LEFT_OVER in error for error in failed.errors):
+            pulumi.log.error(
+                f"the bucket {name} is left of an earlier stack of this name, with what lies in it "
+                f"[stack.left_over]\n  next: {keeping.command} takes it over"
+            )
+        return False
+
+    options = keeping.options(name, after=after)
+    options.hooks = pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook(f"{noun}-left-over", explain)])
     return aws.s3.Bucket(
         f"{noun}-bucket",
         region=keeping.region,
         bucket=name,
         object_lock_enabled=locked,
-        opts=keeping.options(name, after=after),
+        opts=options,
     )
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pulumi_aws as aws
 
+from infra.aws.keeping import keeping
+from infra.aws.outliving import key_part
 from infra.aws.roles import allow, document
 from infra.aws.site import Site
 
@@ -31,8 +33,11 @@ def key_policy(account: str, region: str) -> dict[str, Any]:
 
 
 def region_key(site: Site) -> aws.kms.Key:
-    """Retained on destroy: what it encrypted and somebody kept stays readable."""
-    return aws.kms.Key(
+    """Retained on destroy: what it encrypted and somebody kept stays readable, and CI may delete no key. The
+    next stack finds it by its alias and takes it over, or each destroy would leave one more."""
+    kept = keeping(site.ground, site.component, site.region, part=key_part(site.region))
+    found = kept.found_key(site.region).rsplit("/", 1)[-1] if kept.adopt else ""
+    made = aws.kms.Key(
         f"key-{site.region}",
         description=f"Secrets and logs of {site.cluster}",
         enable_key_rotation=True,
@@ -40,5 +45,13 @@ def region_key(site: Site) -> aws.kms.Key:
         policy=site.ground.account.apply(lambda account: json.dumps(key_policy(account, site.region))),
         region=site.region,
         tags=site.tags("key"),
-        opts=site.options(retain_on_delete=True),
+        opts=kept.options(found, after=site.after, unreadable=("deletion_window_in_days",)),
     )
+    aws.kms.Alias(
+        f"key-{site.region}",
+        region=site.region,
+        name=kept.alias(site.region),
+        target_key_id=made.key_id,
+        opts=kept.options(kept.alias(site.region)),
+    )
+    return made

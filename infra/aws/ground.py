@@ -13,9 +13,10 @@ from typing import Any
 import pulumi
 import pulumi_aws
 
+from infra.aws.outliving import tags_of
 from infra.aws.policies.names import Account, partition_of
 from infra.cloud import Cloud
-from infra.config import Settings, adopting
+from infra.config import Settings
 from lockstep.paths import PROJECT
 
 
@@ -45,11 +46,6 @@ class Ground:
         return tags_of(self.settings)
 
     @property
-    def adopt(self) -> bool:
-        """Whether this run takes over what an earlier stack of this name left behind."""
-        return adopting()
-
-    @property
     def boundary(self) -> pulumi.Output[str] | None:
         """The ARN of the boundary that every role carries; None where no CI may assume one."""
         if not self.cloud.identity.repository:
@@ -60,11 +56,6 @@ class Ground:
     def options(self, *, after: Sequence[pulumi.Resource] = (), **more: Any) -> pulumi.ResourceOptions:
         """The options of every AWS resource: this provider, and what it waits for."""
         return pulumi.ResourceOptions(provider=self.provider, depends_on=list(after), **more)
-
-
-def tags_of(settings: Settings) -> dict[str, str]:
-    """The tags of everything that a stack makes."""
-    return {"lockstep:project": PROJECT, "lockstep:environment": settings.environment}
 
 
 def ground(settings: Settings) -> Ground:

@@ -3,6 +3,9 @@
 A destroy forgets them and leaves them as they are. A later run makes a stack of the same name anew and would
 find their names taken; told to adopt, it imports each of them instead, and the log goes on. An import
 compares: what is there must be what is declared, or the run fails before it has changed anything.
+
+The program cannot see what the engine's state has, so it is told: `./lockstep` looks (see lockstep.aws.left),
+and who runs plain `pulumi` hears from the failed bucket which command does.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.ground import Ground
+from infra.aws.outliving import RECORDS
+from infra.config import adopting
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class Keeping:
     """Where things are kept, beneath a component of the tree.
 
     away: the region is not the provider's own. prefix: what the names of keys begin with. adopt: whether this
-    run takes over what is there.
+    run takes over what is there; command: the one that does.
     """
 
     parent: pulumi.Resource
@@ -29,6 +34,7 @@ class Keeping:
     region: str
     prefix: str
     adopt: bool
+    command: str
     away: bool = False
 
     def options(
@@ -66,8 +72,14 @@ class Keeping:
 
 
 def keeping(
-    ground: Ground, parent: pulumi.Resource, region: str, provider: aws.Provider | None = None
+    ground: Ground,
+    parent: pulumi.Resource,
+    region: str,
+    provider: aws.Provider | None = None,
+    *,
+    part: str = RECORDS,
 ) -> Keeping:
-    """provider: another than the ground's is one of that region."""
+    """provider: another than the ground's is one of that region; part: what this is taken over with."""
     away = provider in (None, ground.provider) and region != ground.home
-    return Keeping(parent, provider or ground.provider, region, ground.name(), ground.adopt, away)
+    command = f"./lockstep up -s {pulumi.get_stack()}"
+    return Keeping(parent, provider or ground.provider, region, ground.name(), adopting(part), command, away)

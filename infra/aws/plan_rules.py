@@ -5,11 +5,11 @@ Plain `pulumi up` asks no `check`; so the program asks the same rules before it 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from infra.aws import capacity_rules
-from infra.aws.preflight import need, preflight
+from infra.aws.preflight import Quotas, misfits, need, unknown
 from infra.aws.regions import jurisdiction_problems, region_problems
 from infra.cloud import Cloud
 from infra.config import Settings
@@ -56,11 +56,16 @@ def plan(settings: Settings, cloud: Cloud) -> Iterator[Refusal]:
         )
 
 
-def notes(settings: Settings, cloud: Cloud) -> list[str]:
-    """What is to be known before an update, and wrong with nothing: quotas that it takes, and promotions
-    that go by surge."""
-    services = list(cloud.services.values())
-    return [line for name in settings.regions for line in preflight(name, cloud.capacity, services, {})]
+def notes(settings: Settings, cloud: Cloud, known: Mapping[str, Quotas]) -> list[str]:
+    """What is to be known before an update, and wrong with nothing: quotas, and promotions that go by surge.
+
+    known: region -> what its quotas allow, as far as they were asked for.
+    """
+    services, lines = list(cloud.services.values()), []
+    for name in settings.regions:
+        lines += unknown(name, cloud.capacity, known.get(name, {}))
+        lines += misfits(name, cloud.capacity, services, known.get(name, {}))
+    return lines
 
 
 def require(settings: Settings, cloud: Cloud) -> None:

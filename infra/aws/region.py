@@ -22,6 +22,7 @@ from infra.aws.ground import Ground
 from infra.aws.karpenter import karpenter
 from infra.aws.kubernetes import Kubernetes, kubernetes
 from infra.aws.network import network
+from infra.aws.quotas import say_what_does_not_fit
 from infra.aws.site import Region, Site
 
 
@@ -61,6 +62,7 @@ def region(ground: Ground, name: str, *, after: Sequence[pulumi.Resource]) -> Pl
     """
     component = Region(name)
     site = Site(ground, name, component, tuple(after))
+    say_what_does_not_fit(site)
     key = region_key(site)
     net = network(site, key)
     made = cluster(site, net, key)

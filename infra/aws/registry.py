@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pulumi
 import pulumi_aws as aws
@@ -12,6 +12,7 @@ from infra.aws import bucket as buckets
 from infra.aws import texts
 from infra.aws.ground import Ground
 from infra.aws.keeping import Keeping, keeping
+from infra.aws.outliving import REGISTRY
 from infra.aws.policies import buckets as seals
 from infra.aws.policies.statements import BUCKET
 
@@ -34,7 +35,7 @@ class Registry:
 def registry(ground: Ground) -> Registry:
     """The bucket of releases in the home region; a repository of images in each region, copied from home."""
     tree = pulumi.ComponentResource("lockstep:infra:Registry", "registry")
-    here = keeping(ground, tree, ground.home)
+    here = keeping(ground, tree, ground.home, part=REGISTRY)
     name = ground.cloud.registry
     made = buckets.bucket(here, "registry", name, locked=False)
     parts = buckets.settings(here, "registry", name, made, None)
@@ -71,6 +72,12 @@ def _abandoned(here: Keeping, name: str, after: list[pulumi.Resource]) -> None:
 def _repository(ground: Ground, tree: pulumi.Resource, region: str) -> aws.ecr.Repository:
     """No rule ever removes an image: one that a rollback goes back to may be the oldest there is."""
     name = ground.name(IMAGES)
+    kept = keeping(ground, tree, region, part=REGISTRY)
+    if kept.adopt:
+        # A region that the stack has not had before has none to take over.
+        asked = pulumi.InvokeOptions(provider=ground.provider)
+        there = aws.ecr.get_repositories(region=region, opts=asked).names
+        kept = replace(kept, adopt=name in there)
     return aws.ecr.Repository(
         f"images-{region}",
         region=region,
@@ -79,7 +86,7 @@ def _repository(ground: Ground, tree: pulumi.Resource, region: str) -> aws.ecr.R
         image_scanning_configuration={"scan_on_push": True},
         encryption_configurations=[{"encryption_type": "KMS"}],
         force_delete=False,
-        opts=keeping(ground, tree, region).options(name, unreadable=("force_delete",)),
+        opts=kept.options(name, unreadable=("force_delete",)),
     )
 
 

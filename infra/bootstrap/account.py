@@ -30,7 +30,8 @@ def account(region: str, copies_for: str, copy_bucket: str) -> dict[str, pulumi.
     caller = aws.get_caller_identity(opts=pulumi.InvokeOptions(provider=provider))
     own = Account(partition_of(region), caller.account_id, region)
     tree = pulumi.ComponentResource("lockstep:infra:Account", "account")
-    here = Keeping(tree, provider, region, PROJECT, adopting())
+    command = f"LOCKSTEP_ADOPT=1 pulumi -C infra/bootstrap -s {pulumi.get_stack()} up"
+    here = Keeping(tree, provider, region, PROJECT, adopting("account"), command)
     if copies_for:
         return {"role": _copying(here, own, copies_for, copy_bucket)}
     _boundary(here, own)

@@ -55,9 +55,10 @@ class Planned:
 
 @dataclass
 class _Watch:
-    """Collects what the engine says while it runs."""
+    """Collects what the engine says while it runs. warn: hears each warning once."""
 
     progress: Progress
+    warn: Progress = lambda _: None
     touched: list[Touch] = field(default_factory=list)
     planned: list[Planned] = field(default_factory=list)
     warnings: dict[str, list[str]] = field(default_factory=dict)
@@ -80,7 +81,10 @@ class _Watch:
             self.errors.append(_plain(diagnostic.message))
         if diagnostic is not None and diagnostic.severity == "warning":
             about = (diagnostic.urn or "").rsplit("::", 1)[-1]
-            self.warnings.setdefault(_plain(diagnostic.message), []).append(about)
+            said = _plain(diagnostic.message)
+            if said not in self.warnings:
+                self.warn(f"warning: {said}")
+            self.warnings.setdefault(said, []).append(about)
 
 
 @dataclass(frozen=True)
@@ -102,19 +106,32 @@ class Engine:
     """Variables beyond the workspace's own, for the engine and all that it starts."""
 
     def preview(self, only: Sequence[str] = ()) -> list[Touch]:
-        """What an update would touch, without saying so. Raises LockstepError `engine.*`."""
+        """What an update would touch, without saying so; of the whole stack, with what the engine warns of.
+        Raises LockstepError `engine.*`."""
         quiet, target = replace(self, progress=lambda _: None), list(only) or None
+        watch = _Watch(quiet.progress, quiet.progress if only else self.progress)
 
         def preview(stack: Stack, watch: _Watch) -> None:
             stack.preview(target=target, on_event=watch, color="never")
 
-        return quiet._run("preview", preview)
+        return quiet._watched("preview", watch, preview)
 
     def plan(self) -> Plan:
         """Every resource that an update would leave. Raises LockstepError `engine.*`, Denied."""
         watch = _Watch(lambda _: None)
         self._watched("preview", watch, lambda stack, watch: stack.preview(on_event=watch, color="never"))
         return Plan(watch.planned, watch.warnings)
+
+    def known(self) -> set[str]:
+        """What the engine's state has, as `type::name`. Raises LockstepError `engine.*`."""
+        found: set[str] = set()
+
+        def export(stack: Stack, _watch: _Watch) -> None:
+            resources = (stack.export_stack().deployment or {}).get("resources") or []
+            found.update(each["urn"].split("::", 2)[2].rsplit("$", 1)[-1] for each in resources)
+
+        self._run("export", export)
+        return found
 
     def up(self, only: Sequence[str] = ()) -> list[Touch]:
         """Run an update. only: patterns of URNs; nobody is asked about any other resource, which stays as it
@@ -157,7 +174,7 @@ class Engine:
         return automation.Stack.select(self.workspace.stack, work)
 
     def _run(self, verb: str, call: Callable[[Stack, _Watch], Any]) -> list[Touch]:
-        return self._watched(verb, _Watch(self.progress), call)
+        return self._watched(verb, _Watch(self.progress, self.progress), call)
 
     def _watched(self, verb: str, watch: _Watch, call: Callable[[Stack, _Watch], Any]) -> list[Touch]:
         from pulumi.automation.errors import CommandError

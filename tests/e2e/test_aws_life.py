@@ -12,7 +12,7 @@ import pytest
 from lockstep.local.httproute import ANNOTATION
 from lockstep.table import Cell
 from lockstep.toolchain import Toolchain, ensure
-from tests.support.aws_life import DEPLOYMENTS, FAR, HOME, MODEL, Life, life
+from tests.support.aws_life import DEPLOYMENTS, FAR, HOME, MODEL, STEP, Life, life
 from tests.support.kept_state import keep_if_asked
 
 pytestmark = pytest.mark.timeout(1800)
@@ -40,6 +40,7 @@ def cell(stack: Life, green: str | None = None, weight: float = 0) -> Cell:
 
 
 def test_the_life_of_a_stack_in_two_regions(staging: Life) -> None:
+    keys_made_and_trusted(staging)
     brought_up_empty(staging)
     a_release_is_placed(staging)
     a_candidate_gets_its_first_traffic(staging)
@@ -49,9 +50,22 @@ def test_the_life_of_a_stack_in_two_regions(staging: Life) -> None:
     destroyed_in_order_and_taken_up_again(staging)
 
 
+def keys_made_and_trusted(stack: Life) -> None:
+    """The first `up` ends before anything that would need a record; what it prints is all that it lacks."""
+    assert f"nothing is wrong with {stack.stack}\n" in stack.run("check", stack.stack).stdout
+    said = stack.first_up()
+    assert "[engine.failed]" in said and "[keys.untrusted]" in said
+    assert "taking over" not in said
+    assert stack.kinds() == []
+    types = {each["type"] for each in stack.state()}
+    assert "aws:s3/bucketPolicy:BucketPolicy" in types, (
+        "the bucket of the log is sealed before its first record"
+    )
+    assert not {each for each in types if each.startswith(("aws:ec2", "aws:eks", "kubernetes:"))}
+
+
 def brought_up_empty(stack: Life) -> None:
     """Both slots empty: a route that answers nobody, no service, and a record of just that."""
-    assert f"nothing is wrong with {stack.stack}\n" in stack.run("check", stack.stack).stdout
     stack.command("up")
     assert stack.kinds() == ["intent", "outcome:complete"]
     for region in stack.regions:
@@ -114,7 +128,8 @@ def an_update_that_fails_is_recorded_and_repaired(stack: Life) -> None:
 def a_region_is_cut_off_and_the_other_rolls_back(stack: Life) -> None:
     """Traffic leaves the candidate where that can be done; the record does not claim more than was seen."""
     with stack.cut_off(FAR):
-        stack.command("rollback", MODEL, expect=1)
+        said = stack.command("rollback", MODEL, expect=1)
+        assert "history is no file of this machine: the table is from the record" in said
         assert stack.weights(HOME) == {"blue": 1000, "green": 0}
         assert stack.kinds()[-1] == "outcome:interrupted"
     stack.command("up")
@@ -134,18 +149,21 @@ def weights_set_by_hand_are_seen_and_taken_back(stack: Life) -> None:
 def destroyed_in_order_and_taken_up_again(stack: Life) -> None:
     stack.edit(allow_destroy=True)
     stack.command("up")
-    steps = stack.lines("down", "--yes")
+    said = stack.command("down", "--yes")
+    steps = STEP.findall(said)
+    assert f"the next ./lockstep up -s {stack.stack} takes them over, and the log goes on" in said
     for region in stack.regions:
         require_order(steps, region)
     assert stack.kinds()[-2:] == ["intent", "outcome:complete"]
     assert stack.state() == []
     size = len(stack.kinds())
-    kept = set(stack.kept())
-    stack.extra["LOCKSTEP_ADOPT"] = "1"
+    kept = stack.kept()
     stack.place(eu_central_1=cell(stack))  # what was rolled back from is barred, also from a stack made anew
-    stack.command("up")
-    assert kept <= set(stack.kept()), "the same buckets and keys"
-    assert len(stack.kept()) == len(kept) + len(stack.regions), "and none made anew but each region's own key"
+    said = stack.command("up")
+    parts = ", ".join(["records", "registry", *(f"key-{region}" for region in stack.regions)])
+    assert f"taking over what an earlier stack of this name left: {parts} (" in said
+    assert stack.kept() == kept, "the same buckets and keys, and none made anew"
+    assert "taking over" not in stack.command("up", "--dry-run")
     records = stack.records()
     assert [each.index for each in records] == list(range(len(records)))
     assert stack.kinds()[size:] == ["intent", "outcome:complete"]
@@ -185,6 +203,7 @@ def test_prod_in_one_region(prod: Life) -> None:
     prod.place(eu_central_1=cell(prod))
     prod.edit(allow_destroy=True)
     assert "create PromotionGate gate" in prod.touched("up", "--dry-run")
+    prod.first_up()
     prod.command("up")
     assert prod.kinds() == ["intent", "outcome:complete"]
     assert prod.weights(HOME) == {"blue": 1000}

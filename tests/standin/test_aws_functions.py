@@ -135,6 +135,14 @@ def test_a_key_is_found_by_its_alias(aws: Aws) -> None:
         invoke(aws, "kms/getKey:getKey", keyId="alias/other")
 
 
+def test_repositories_are_those_of_the_region(aws: Aws) -> None:
+    """One of another region would be imported from where it is not."""
+    aws.create("ecr/repository:Repository", {"name": "models", "region": "us-east-1"})
+    asked = "ecr/getRepositories:getRepositories"
+    assert invoke(aws, asked, region="us-east-1")["names"] == ["models"]
+    assert invoke(aws, asked)["names"] == []
+
+
 def test_a_stack_that_is_held_to_an_account_gets_that_one(aws: Aws) -> None:
     aws.provider.configure({"region": "eu-central-1", "allowedAccountIds": '["111122223333"]'})
     assert invoke(aws, "index/getCallerIdentity:getCallerIdentity")["accountId"] == "111122223333"
@@ -147,3 +155,29 @@ def test_the_role_behind_a_session(aws: Aws) -> None:
     assert invoke(aws, token, arn=session)["issuerArn"] == "arn:aws:iam::123456789012:role/deploy"
     user = "arn:aws:iam::123456789012:user/me"
     assert invoke(aws, token, arn=user)["issuerArn"] == user
+
+
+def test_a_quota_is_the_kept_number_and_says_whose_it_is(aws: Aws) -> None:
+    from infra.aws.preflight import QUOTAS
+
+    token = "servicequotas/getServiceQuota:getServiceQuota"
+    for code in QUOTAS.values():
+        found = invoke(aws, token, serviceCode="ec2", quotaCode=code, region="us-east-1")
+        assert (found["value"], found["defaultValue"]) == (0, 0)  # what an account has before it asks
+        assert "the stand-in's number" in found["quotaName"]
+        assert found["arn"] == f"arn:aws:servicequotas:us-east-1:123456789012:ec2/{code}"
+        fields = aws.provider._sdk.function(f"aws:{token}").outputs.fields
+        assert {key for key, field in fields.items() if field.required} <= found.keys() <= fields.keys()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"serviceCode": "ec2", "quotaCode": "L-00000000"},
+        {"serviceCode": "eks", "quotaCode": "L-DB2E81BA"},
+        {"serviceCode": "ec2", "quotaName": "Running On-Demand G and VT instances"},
+    ],
+)
+def test_a_quota_that_is_not_kept_is_refused(aws: Aws, asked: dict[str, str]) -> None:
+    with pytest.raises(LockstepError, match="NoSuchResourceException"):
+        invoke(aws, "servicequotas/getServiceQuota:getServiceQuota", **asked)

@@ -27,6 +27,9 @@ from tests.support.standin_aws import REGION, Aws
 from lockstep.standin.aws.plugin import AwsStandIn
 
 def fresh():
+    if "moto" in sys.modules:  # it forgets only with its process, or when told to
+        from moto.moto_api._internal.models import moto_api_backend
+        moto_api_backend.reset()
     provider = AwsStandIn(Path(sys.argv[1]))
     provider.configure({"region": REGION})
     return Aws(provider, Path(sys.argv[1]))
@@ -46,6 +49,8 @@ def raises(code, call, otherwise):
 aws = fresh()
 """
 NOBODY = '{"Version": "2012-10-17", "Statement": []}'
+ALL = '{"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}'
+READING = '{"Version": "2012-10-17", "Statement": [' + ALL + "]}"
 ANYBODY = """'{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject"}]}'"""
 NOT_DECLARED = {"aws:ecr/lifecyclePolicy:LifecyclePolicy", "aws:route53/zone:Zone"}
 """What moto is asked all the same, for whoever declares it one day."""
@@ -115,6 +120,9 @@ record = {{"zoneId": zone.id, "name": "a.example.org", "type": "A", "ttl": 60, "
 aws.delete(aws.create("route53/record:Record", record))
 aws.delete(zone)
 aws.delete(role)
+import boto3
+assert boto3.client("iam").list_roles()["Roles"] == []
+assert boto3.client("route53").list_hosted_zones()["HostedZones"] == []
 """,
     )
 
@@ -182,7 +190,7 @@ def test_an_update_is_put_to_moto(moto: Path, tmp_path: Path) -> None:
         tmp_path,
         f"""
 role = aws.create("iam/role:Role", {{"assumeRolePolicy": {NOBODY!r}}})
-policy = {{"role": role.outputs["name"], "policy": {NOBODY!r}}}
+policy = {{"role": role.outputs["name"], "policy": {READING!r}}}
 made = aws.create("iam/rolePolicy:RolePolicy", policy)
 change = lambda: aws.update(made, {{**policy, "policy": {ANYBODY}}})
 raises("MalformedPolicyDocument", change, "it was changed")
@@ -224,7 +232,7 @@ def held(made, code):
 vpc = aws.create("ec2/vpc:Vpc", {{"cidrBlock": "10.0.0.0/16"}})
 subnet = aws.create("ec2/subnet:Subnet", {{"vpcId": vpc.id, "cidrBlock": "10.0.1.0/24"}})
 role = aws.create("iam/role:Role", {{"assumeRolePolicy": {NOBODY!r}}})
-aws.create("iam/rolePolicy:RolePolicy", {{"role": role.outputs["name"], "policy": {NOBODY!r}}})
+aws.create("iam/rolePolicy:RolePolicy", {{"role": role.outputs["name"], "policy": {READING!r}}})
 cluster = {{"name": "one", "roleArn": role.outputs["arn"], "vpcConfig": {{"subnetIds": [subnet.id]}}}}
 cluster = aws.create("eks/cluster:Cluster", cluster)
 size = {{"minSize": 1, "maxSize": 1, "desiredSize": 1}}

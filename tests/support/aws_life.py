@@ -21,11 +21,8 @@ import yaml
 
 from lockstep import canonical
 from lockstep.audit.record import Record
-from lockstep.aws.kms import alias_of
 from lockstep.aws.stack import AwsStack
 from lockstep.evidence.keys import Signer
-from lockstep.evidence.pem import read_public
-from lockstep.evidence.signer import keyid_of
 from lockstep.ledger import Ledger
 from lockstep.standin import project
 from lockstep.standin.aws import behind
@@ -37,7 +34,7 @@ from lockstep.standin.kubernetes.cluster import Cluster
 from lockstep.standin.sample import IMAGE
 from lockstep.table import Cell, Table
 from lockstep.toolchain import Toolchain
-from tests.support import clusters, kms, releases, versity
+from tests.support import clusters, kms, releases, s3_regions, versity
 from tests.support.checkout import Checkout, copy_tree
 
 HOME, FAR = "eu-central-1", "us-east-1"
@@ -49,7 +46,8 @@ KEPT = (BUCKET, "aws:kms/key:Key", "aws:kms/alias:Alias")
 STEP = re.compile(r"^ *((?:create|update|delete|replace)\S* \S+ \S+)$", re.MULTILINE)
 NOBODY = "9"
 """A port on which nobody listens."""
-KEYS = (("records", "ECC_NIST_P256", "deployer"), ("heads", "ECC_NIST_EDWARDS25519", "log"))
+PRINTED = re.compile(r"and run it again\n((?:\"kms-.+\n?)+)")
+"""What a first `up` prints for policies/data/roles.json."""
 
 
 @dataclass
@@ -103,6 +101,18 @@ class Life(Checkout):
         """The buckets and keys that the account has."""
         with Kept(self.account / "aws.jsonl").open() as entries:
             return [each.id for each in Account(entries) if each.token in KEPT]
+
+    def first_up(self) -> str:
+        """The `up` that makes the signing keys, which nobody can trust yet; then its lines are put where it
+        says that they go, as they are. What it said."""
+        said = self.command("up", expect=1)
+        printed = PRINTED.search(said)
+        assert printed is not None, said
+        file = self.paths.policies / "data" / "roles.json"
+        before, place, after = file.read_text().partition(f'"{self.stack}": {{ "people": {{')
+        assert place and f"right after {place} in policies/data/roles.json" in said, said
+        file.write_text(before + place + printed.group(1) + after)
+        return said
 
     # --- what is declared
 
@@ -208,31 +218,34 @@ def life(root: Path, stack: str, regions: Sequence[str], toolchain: Toolchain) -
         server.start(bucket=None)
         opened.callback(server.stop)
         keys = opened.enter_context(kms.serving(kms.FakeKms(HOME, access, secret)))
+        s3 = opened.enter_context(s3_regions.serving(s3_regions.Regions(server, kms.ACCOUNT)))
         started = opened.enter_context(clusters.clusters_with_proxies(root / "clusters", regions))
         made = Life(checkout, 0, stack=stack, regions=tuple(regions), clusters=started)
         builder = Signer.generate()
-        _people(made, keys, builder)
+        _people(made, builder)
         store = releases.FolderStore(made.paths.store)
         made.plain, made.better = (releases.put(store, name=f"{MODEL}-{one}") for one in ("plain", "better"))
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         for digest in (made.plain, made.better):
             releases.evaluate(store, digest, builder, time=now)
-        project.make(made.paths, stack, folder=checkout, config=_config(made))
+        config = _config(made)
+        replica = config["lockstep:audit"]["replica"]
+        s3.regions[replica["bucket"]] = replica["region"]
+        project.make(made.paths, stack, folder=checkout, config=config)
         clusters.tell(made.account, started)
         reach = {"endpoint": server.endpoint, "access": access, "secret": secret, "region": HOME}
-        behind.write(made.account, reach)
-        made.extra = _variables(made, {**reach, "kms": keys.endpoint})
+        behind.write(made.account, reach, keys.endpoint)
+        made.extra = _variables(made, {**reach, "endpoint": s3.endpoint, "kms": keys.endpoint})
         opened.enter_context(_environment(made.extra))
         yield made
 
 
-def _people(made: Life, keys: kms.FakeKms, builder: Signer) -> None:
-    people: dict[str, Any] = {"builder": {"roles": ["builder"], "keys": {builder.keyid: builder.public_pem}}}
-    for noun, spec, role in KEYS:
-        pem = keys.make(alias_of(made.stack, noun), spec)
-        people[f"kms-{noun}"] = {"roles": [role], "keys": {keyid_of(read_public(pem)): pem}}
-    everybody = {name: {"people": people if name == made.stack else {}} for name in ("staging", "prod")}
-    (made.paths.policies / "data" / "roles.json").write_text(json.dumps(everybody))
+def _people(made: Life, builder: Signer) -> None:
+    """The builder of the releases; nobody signs records yet. Laid out as the committed file is."""
+    people = {"builder": {"roles": ["builder"], "keys": {builder.keyid: builder.public_pem}}}
+    known = {name: people if name == made.stack else {} for name in ("staging", "prod")}
+    parts = [f'  "{name}": {{ "people": {json.dumps(some)} }}' for name, some in known.items()]
+    (made.paths.policies / "data" / "roles.json").write_text("{\n" + ",\n".join(parts) + "\n}\n")
 
 
 def _config(made: Life) -> dict[str, Any]:
@@ -265,6 +278,7 @@ def _variables(made: Life, reach: Mapping[str, str]) -> dict[str, str]:
     return {
         "AWS_ENDPOINT_URL_S3": reach["endpoint"],
         "AWS_ENDPOINT_URL_KMS": reach["kms"],
+        "AWS_ENDPOINT_URL_SERVICEQUOTAS": "http://127.0.0.1:9",  # silent
         "AWS_ACCESS_KEY_ID": reach["access"],
         "AWS_SECRET_ACCESS_KEY": reach["secret"],
         "LOCKSTEP_CLUSTERS": str(file),

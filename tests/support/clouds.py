@@ -25,7 +25,7 @@ from lockstep.standin.kubernetes.sdk import Types
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "111122223333"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/deployer"
-ANSWERS = {
+ANSWERS: dict[str, Any] = {
     "aws:index/getCallerIdentity:getCallerIdentity": {
         "accountId": ACCOUNT,
         "arn": ROLE,
@@ -33,6 +33,7 @@ ANSWERS = {
         "id": "i",
     },
     "aws:iam/getSessionContext:getSessionContext": {"issuerArn": ROLE, "arn": ROLE, "id": "i"},
+    "aws:servicequotas/getServiceQuota:getServiceQuota": {"quotaName": "enough", "value": 10_000.0},
 }
 OUTPUTS: dict[str, dict[str, Any]] = {
     "aws:eks/cluster:Cluster": {
@@ -67,7 +68,8 @@ def sdks() -> tuple[Sdk, Types]:
 
 @dataclass(frozen=True)
 class Registered:
-    """One resource as the engine would have been told of it. after: type and name of what it waits for."""
+    """One resource as the engine would have been told of it. after: type and name of what it waits for;
+    imported: the id of what is there, which it takes over."""
 
     type: str
     name: str
@@ -78,6 +80,7 @@ class Registered:
     deleted_with: str
     retained: bool
     ignored: tuple[str, ...]
+    imported: str
 
     @property
     def key(self) -> str:
@@ -93,7 +96,7 @@ class CloudMocks(Mocks):
 
     def call(self, args: MockCallArgs) -> Any:
         assert args.token in ANSWERS, f"the program calls {args.token}"
-        return ANSWERS[args.token]
+        return ANSWERS[args.token](args.args) if callable(ANSWERS[args.token]) else ANSWERS[args.token]
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         given = whole(args.inputs)
@@ -119,6 +122,10 @@ class Recorder(MockMonitor):
     def __init__(self, mocks: CloudMocks) -> None:
         super().__init__(mocks)
         self.registered: dict[str, Registered] = {}
+        self.hooks = Hooks()
+
+    def Invoke(self, request: Any, timeout: float | None = None) -> Any:
+        return super().Invoke(request)
 
     def RegisterResource(self, request: Any) -> Any:
         response = super().RegisterResource(request)
@@ -135,6 +142,7 @@ class Recorder(MockMonitor):
                 short(request.deletedWith),
                 request.retainOnDelete,
                 tuple(request.ignoreChanges),
+                request.importId,
             )
             self.registered[each.key] = each
         return response
@@ -159,6 +167,16 @@ class Recorder(MockMonitor):
             seen.add(each.key)
             queue += [*each.after, short(each.provider.rsplit("::", 1)[0])]
         return earlier.key in seen and earlier.key != later.key
+
+
+@dataclass
+class Hooks:
+    """What the engine is told of hooks: the mocks have no server that it could call back."""
+
+    registered: dict[str, pulumi.ErrorHook] = field(default_factory=dict)
+
+    def register_error_hook(self, hook: pulumi.ErrorHook) -> None:
+        self.registered[hook.name] = hook
 
 
 def short(urn: str) -> str:
@@ -191,6 +209,7 @@ def declare(build: Callable[[], Any]) -> Recorder:
     mocks = CloudMocks()
     recorder = Recorder(mocks)
     pulumi_mocks.set_mocks(mocks, project="lockstep", stack="staging", monitor=recorder)
+    pulumi.runtime.settings.SETTINGS.callbacks = recorder.hooks
 
     @pulumi.runtime.test
     def run() -> Any:

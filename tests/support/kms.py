@@ -23,13 +23,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 ACCOUNT = "111122223333"
-Private = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
+Private = ec.EllipticCurvePrivateKey | Ed25519PrivateKey | None
+"""None: a key that encrypts, of which nobody has asked more than its name."""
 ALGORITHMS = {"ECC_NIST_P256": "ECDSA_SHA_256", "ECC_NIST_EDWARDS25519": "ED25519_SHA_512"}
 
 
 @dataclass
 class FakeKms:
-    """aliases: name -> key id; keys: id -> (spec, private half); asked: the operations, in order."""
+    """aliases: name -> key id; keys: id -> (spec, private half); where:
+    id -> the region, of keys and aliases that are not of `region`; asked: the operations, in order."""
 
     region: str
     access: str
@@ -37,6 +39,8 @@ class FakeKms:
     token: str = ""
     aliases: dict[str, str] = field(default_factory=dict)
     keys: dict[str, tuple[str, Private]] = field(default_factory=dict)
+    where: dict[str, str] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     faults: list[tuple[int, str]] = field(default_factory=list)
     """Answers to give instead of the next ones."""
@@ -50,19 +54,26 @@ class FakeKms:
 
     def make(self, alias: str, spec: str) -> str:
         """A new key under an alias, which moves if it is there; the PEM of its public half."""
-        made: Private = (
-            ec.generate_private_key(ec.SECP256R1())
-            if spec == "ECC_NIST_P256"
-            else Ed25519PrivateKey.generate()
-        )
-        name = f"00000000-0000-0000-0000-{len(self.keys):012d}"
-        self.keys[name] = (spec, made)
+        name = self._new(spec, self.region)
         self.aliases[alias] = name
+        made = self.keys[name][1]
+        assert made is not None
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         return made.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
 
+    def _new(self, spec: str, region: str) -> str:
+        made: Private = None
+        if spec == "ECC_NIST_P256":
+            made = ec.generate_private_key(ec.SECP256R1())
+        elif spec == "ECC_NIST_EDWARDS25519":
+            made = Ed25519PrivateKey.generate()
+        name = f"00000000-0000-0000-0000-{len(self.keys):012d}"
+        self.keys[name] = (spec, made)
+        self.where[name] = region
+        return name
+
     def arn(self, name: str) -> str:
-        return f"arn:aws:kms:{self.region}:{ACCOUNT}:key/{name}"
+        return f"arn:aws:kms:{self.where.get(name, self.region)}:{ACCOUNT}:key/{name}"
 
     def answer(self, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
         if self.faults:
@@ -73,21 +84,36 @@ class FakeKms:
         operation = headers["x-amz-target"].removeprefix("TrentService.")
         self.asked.append(operation)
         words = json.loads(body)
+        region = _scope(headers)[1]
+        if operation == "CreateKey":
+            return 200, {"KeyMetadata": self._metadata(self._new(words["KeySpec"], region))}
+        if operation == "CreateAlias":
+            if words["AliasName"] in self.aliases:
+                return 400, {"__type": "AlreadyExistsException"}
+            self.aliases[words["AliasName"]] = words["TargetKeyId"]
+            return 200, {}
         name = self._resolve(words.get("KeyId", ""))
-        if name is None:
+        if name is None or self.where.get(name, self.region) != region:
             return 400, {"__type": "com.amazonaws.kms#NotFoundException", "message": words.get("KeyId")}
+        if operation == "DescribeKey":
+            return 200, {"KeyMetadata": self._metadata(name)}
         if operation == "GetPublicKey":
             return 200, self._public(name)
         return (
             self._sign(name, words) if operation == "Sign" else (400, {"__type": "UnknownOperationException"})
         )
 
+    def _metadata(self, name: str) -> dict[str, Any]:
+        state = self.states.get(name, "Enabled")
+        return {"KeyId": name, "Arn": self.arn(name), "KeySpec": self.keys[name][0], "KeyState": state}
+
     def _resolve(self, said: str) -> str | None:
-        name = self.aliases.get(said, said.removeprefix(self.arn("")))
-        return name if name in self.keys else None
+        meant = self.aliases.get(said, said)
+        return next((name for name in self.keys if meant in (name, self.arn(name))), None)
 
     def _public(self, name: str) -> dict[str, Any]:
         spec, private = self.keys[name]
+        assert private is not None
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         der = private.public_key().public_bytes(serialization.Encoding.DER, form)
         return {
@@ -111,6 +137,7 @@ class FakeKms:
         if len(message) > 4096 if kind == "RAW" else len(message) != wanted.get(kind):
             return 400, {"__type": "ValidationException"}
         message = self.forge or message
+        assert private is not None
         if isinstance(private, Ed25519PrivateKey):
             signature = private.sign(message)
         else:
@@ -130,10 +157,15 @@ class FakeKms:
         sent = {name: headers[name] for name in names}
         request = AWSRequest("POST", f"{self.endpoint}/", headers=sent, data=body)
         request.context["timestamp"] = headers["x-amz-date"]
-        auth = SigV4Auth(Credentials(self.access, self.secret), "kms", self.region)
+        auth = SigV4Auth(Credentials(self.access, self.secret), "kms", _scope(headers)[1])
         text = auth.canonical_request(request)
         signature = auth.signature(auth.string_to_sign(request, text), request)
         return f"Credential={self.access}/" in said and said.endswith(f"Signature={signature}")
+
+
+def _scope(headers: dict[str, str]) -> list[str]:
+    """Day, region and service that a signature is for."""
+    return headers["authorization"].split("Credential=")[1].split(",")[0].split("/")[1:4]
 
 
 @contextlib.contextmanager

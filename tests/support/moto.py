@@ -7,6 +7,7 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,21 @@ import pytest
 from pulumi.runtime import mocks
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs
 
+from lockstep import paths
 from lockstep.errors import LockstepError
 from lockstep.lock import locked
-from lockstep.paths import cache, here
 from lockstep.standin.aws.plugin import AwsStandIn
 from lockstep.standin.provider import Call
 from tests.support.clouds import CloudMocks, Recorder, sdks, whole
 from tests.support.standin_aws import REGION
 
-REQUIREMENTS = here().root / "requirements-moto.txt"
+REQUIREMENTS = paths.here().root / "requirements-moto.txt"
 
 
 @pytest.fixture(scope="session")
 def moto() -> Iterator[Path]:
     """The folder with moto, at the versions that the checkout pins; made once for all checkouts."""
-    folder = cache() / "moto" / hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16]
+    folder = paths.cache() / "moto" / hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16]
     with locked(folder.with_suffix(".lock"), deadline_s=600):
         if not (folder / "done").exists():
             install = [str(Path(sys.prefix) / "bin" / "uv"), "pip", "install", "--quiet", "--no-deps"]
@@ -64,9 +65,9 @@ class Asking(CloudMocks):
 def declared(aws: AwsStandIn, build: Callable[[], Any]) -> None:
     """Run a part of the program; everything of AWS in it is made. In a process without an engine."""
     sdks()
+    _have_a_loop()
     asking = Asking(aws)
     mocks.set_mocks(asking, project="lockstep", stack="staging", monitor=Recorder(asking))
-    asyncio.set_event_loop(asyncio.new_event_loop())
 
     @pulumi.runtime.test
     def run() -> Any:
@@ -76,6 +77,12 @@ def declared(aws: AwsStandIn, build: Callable[[], Any]) -> None:
         run()
     finally:
         assert not asking.refused, "\n".join(asking.refused)
+
+
+@cache
+def _have_a_loop() -> None:
+    """One for the process: the SDK's own resource of the stack stays with the first."""
+    asyncio.set_event_loop(asyncio.new_event_loop())
 
 
 def account(folder: Path) -> AwsStandIn:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,31 @@ class Checked:
         """What is wrong beyond what this machine lacks."""
         machine = ("plugin.missing", "aws.no_credentials")
         return [f"{each.code}: {each.message}" for each in self.problems(*edits) if each.code not in machine]
+
+
+@dataclass
+class Account:
+    """values: quota code -> vCPUs that were set; defaults: AWS's; refusal: what is answered instead; asked:
+    (region, code) each time."""
+
+    values: dict[str, float] = field(default_factory=dict)
+    defaults: dict[str, float] = field(default_factory=dict)
+    refusal: tuple[int, Any] | None = None
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def answer(self, headers: dict[str, str], question: dict[str, str]) -> tuple[int, Any]:
+        sent = {name.lower(): value for name, value in headers.items()}
+        operation = sent["x-amz-target"].removeprefix("ServiceQuotasV20190624.")
+        known = {"GetServiceQuota": self.values, "GetAWSDefaultServiceQuota": self.defaults}[operation]
+        assert question["ServiceCode"] == "ec2"
+        _, _, region, service, _ = sent["authorization"].split("Credential=")[1].split(",")[0].split("/")
+        assert service == "servicequotas"
+        self.asked.append((region, question["QuotaCode"]))
+        if self.refusal:
+            return self.refusal
+        if question["QuotaCode"] not in known:
+            return 400, {"__type": "NoSuchResourceException"}
+        return 200, {"Quota": {"QuotaName": "spot", "Value": known[question["QuotaCode"]]}}
 
 
 @pytest.fixture
@@ -242,6 +270,95 @@ def test_a_plan_that_goes_by_surge_is_told_and_is_not_wrong(checked: Checked) ->
     assert any("32 vCPUs are needed" in each for each in notes(checked.workspace))
     checked.problems(put("capacity.max", 6))
     assert not any("by surge" in each for each in notes(checked.workspace))
+
+
+@pytest.fixture
+def account(checked: Checked) -> Iterator[Account]:
+    """Service Quotas on this machine, for every region, and credentials for it."""
+    made = Account()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers["content-length"])
+            status, value = made.answer(dict(self.headers.items()), json.loads(self.rfile.read(length)))
+            data = json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    running = threading.Thread(target=server.serve_forever, daemon=True)
+    running.start()
+    checked.monkeypatch.setenv(
+        "AWS_ENDPOINT_URL_SERVICEQUOTAS", f"http://127.0.0.1:{server.server_address[1]}"
+    )
+    checked.monkeypatch.setenv("AWS_ACCESS_KEY_ID", "example")
+    checked.monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+    checked.problems(put("capacity.max", 6), put("capacity.spot_percent", 50))
+    yield made
+    server.shutdown()
+    server.server_close()
+    running.join()
+
+
+def told(checked: Checked) -> list[str]:
+    """What check says of the home region when it may ask."""
+    return [each for each in notes(checked.workspace, reach=True) if each.startswith("eu-central-1")]
+
+
+def test_the_account_is_asked_what_its_quotas_allow(checked: Checked, account: Account) -> None:
+    account.values = {"L-DB2E81BA": 1000.0, "L-3819A6DF": 1000.0}
+    assert notes(checked.workspace, reach=True) == []
+    regions = [each["name"] for each in checked.good["lockstep:regions"]]
+    assert sorted(account.asked) == sorted((each, code) for each in regions for code in account.values)
+    account.values["L-3819A6DF"] = 7
+    (said,) = told(checked)
+    assert "quota L-3819A6DF (spot) allows 7 vCPUs, and 2 spot nodes need 16" in said
+    assert "that leaves 4; a promotion goes by surge" in said
+
+
+def test_a_quota_that_nobody_set_is_the_default(checked: Checked, account: Account) -> None:
+    account.values, account.defaults = {"L-DB2E81BA": 1000.0}, {"L-3819A6DF": 0.0, "L-DB2E81BA": 0.0}
+    (said,) = told(checked)
+    assert "quota L-3819A6DF (spot) allows 0 vCPUs" in said
+    account.defaults = {}
+    (said,) = told(checked)
+    assert "is not known (servicequotas in eu-central-1 refused: NoSuchResourceException)" in said
+
+
+@pytest.mark.parametrize(
+    ("refusal", "why"),
+    [
+        ((400, {"__type": "AccessDeniedException"}), "refused: AccessDeniedException"),
+        ((503, {}), "does not answer: HTTP 503"),
+        ((200, {"Quota": {"QuotaName": "words", "Value": "many"}}), "the answer has no number"),
+        ((200, {"Quota": None}), "the answer has no number"),
+    ],
+)
+def test_an_account_that_does_not_say_is_a_note(
+    checked: Checked, account: Account, refusal: tuple[int, Any], why: str
+) -> None:
+    account.refusal = refusal
+    said = told(checked)
+    assert [each.split()[2] for each in said] == ["L-DB2E81BA", "L-3819A6DF"]
+    assert all("is not known (" in each and why in each for each in said)
+
+
+def test_an_account_that_does_not_answer_is_asked_once_a_region(checked: Checked, account: Account) -> None:
+    account.refusal = (503, {})
+    notes(checked.workspace, reach=True)
+    assert len(account.asked) == len(checked.good["lockstep:regions"])
+
+
+def test_nobody_is_asked_before_an_update_or_without_credentials(checked: Checked, account: Account) -> None:
+    notes(checked.workspace)
+    checked.monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    assert all("nobody asked" in each for each in told(checked))
+    assert account.asked == []
 
 
 def test_the_program_refuses_what_check_refuses(checked: Checked) -> None:

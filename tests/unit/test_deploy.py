@@ -119,6 +119,15 @@ def test_only_what_changes_is_touched(at: Fixture) -> None:
     assert at.said == ["update Route digits-local-a", "delete ModelService digits-local-a-green"]
 
 
+def test_a_warning_is_said_once_with_all_that_it_is_about(at: Fixture) -> None:
+    watch = _Watch(lambda _: None, at.said.append)
+    for urn in ("urn:pulumi:a::b::c::one", "urn:pulumi:a::b::c::two"):
+        said = {"message": "<{%reset%}>mind\n", "color": "never", "severity": "warning", "urn": urn}
+        watch(event(diagnosticEvent=said))
+    assert at.said == ["warning: mind"]
+    assert watch.warnings == {"mind": ["one", "two"]}
+
+
 def test_errors_are_kept_and_warnings_are_not(at: Fixture) -> None:
     watch = _Watch(at.said.append)
     for severity in ("error", "warning", "info"):

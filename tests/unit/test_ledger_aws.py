@@ -20,6 +20,7 @@ from lockstep.audit.verify import verify
 from lockstep.aws import stack as aws_stack
 from lockstep.aws.service import Refused
 from lockstep.aws.stack import AwsStack
+from lockstep.cli.adopt import require_destroyed
 from lockstep.cli.audit import command as audit_command
 from lockstep.cli.context import Context
 from lockstep.cli.promote import ahead, steps
@@ -353,12 +354,30 @@ def test_credentials_come_from_a_profile_too(
 
 def test_a_key_that_nobody_has_signs_no_record(account: Cloud) -> None:
     account.kms.make("alias/lockstep-staging-records", "ECC_NIST_P256")
+    account.kms.make("alias/lockstep-staging-heads", "ECC_NIST_EDWARDS25519")
     with pytest.raises(UsageError) as caught:
         account.ledger().record_intent(account.table())
     assert caught.value.code == "keys.untrusted"
-    assert "BEGIN PUBLIC KEY" in caught.value.remedy
     assert "Sign" not in account.kms.asked
     assert account.kinds() == []
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_the_lines_that_are_printed_are_what_makes_the_keys_trusted(account: Cloud, others: bool) -> None:
+    """Put in where the remedy says, as they are, whoever is there already."""
+    for noun, spec in (("records", "ECC_NIST_P256"), ("heads", "ECC_NIST_EDWARDS25519")):
+        account.kms.make(f"alias/lockstep-staging-{noun}", spec)
+    if not others:
+        account.people.clear()
+        account.write_people()
+    with pytest.raises(UsageError) as caught:
+        account.ledger().audit(write=True)
+    assert '"staging": { "people": {' in caught.value.remedy
+    _, _, lines = caught.value.remedy.partition("\n")
+    file = account.paths.policies / "data" / "roles.json"
+    before, place, after = file.read_text().partition('"staging": {"people": {')
+    file.write_text(before + place + lines + after)
+    assert account.ledger().audit(write=True) is not None
 
 
 def test_whoever_may_not_sign_changes_nothing(account: Cloud) -> None:
@@ -394,6 +413,23 @@ def test_a_destroy_is_recorded_although_the_clusters_are_gone(account: Cloud) ->
     assert account.kinds()[-2:] == ["intent", "outcome:complete"]
     again = account.ledger().due(account.table())
     assert again is not None
+
+
+def test_a_log_that_has_releases_is_no_destroyed_stacks(account: Cloud) -> None:
+    """Whoever points to another state than the stack's own would make all of it a second time."""
+    require_destroyed(account.ledger().state(), ENVIRONMENT)
+    account.make(account.table())
+    with pytest.raises(UsageError) as caught:
+        require_destroyed(account.ledger().state(), ENVIRONMENT)
+    assert caught.value.code == "adopt.in_force"
+    assert f"digits in {HOME}, digits in {FAR}" in caught.value.message
+    ledger = account.ledger()
+    ledger.record_withdrawal(allowed=True)
+    with pytest.raises(UsageError, match="digits in"):
+        require_destroyed(account.ledger().state(), ENVIRONMENT)
+    account.put({})
+    account.ledger().record_withdrawn()
+    require_destroyed(account.ledger().state(), ENVIRONMENT)
 
 
 def test_gate_and_receipt_find_the_log_by_their_inputs(account: Cloud) -> None:
@@ -532,9 +568,40 @@ def test_weights_that_no_record_explains_are_a_problem_of_the_log(checkout: Clou
 
 
 def test_renewing_the_locks_of_a_cloud_log_is_recorded(checkout: Cloud) -> None:
+    keep_for(checkout, 9)
     result = audit(checkout, "renew", "--days", "9")
     assert result.exit_code == 0, result.output
     assert checkout.kinds()[-1] == "renewed"
+
+
+def keep_for(account: Cloud, days: int) -> None:
+    """Declare another retention, which is what the bucket's policy then takes."""
+    file = account.paths.root / "Pulumi.staging.yaml"
+    values = yaml.safe_load(file.read_text())
+    values["config"]["lockstep:audit"]["retention_days"] = days
+    file.write_text(yaml.safe_dump(values))
+
+
+@pytest.mark.parametrize("days", [8, 10])
+def test_a_renewal_that_the_seal_would_refuse_is_not_begun(checkout: Cloud, days: int) -> None:
+    """A `renewed` record would promise locks that the bucket then does not take."""
+    keep_for(checkout, 9)
+    kinds = checkout.kinds()
+    with pytest.raises(UsageError) as caught:
+        audit(checkout, "renew", "--days", str(days))
+    assert caught.value.code == "audit.sealed_days"
+    assert "takes locks of 9 days" in caught.value.message
+    assert checkout.kinds() == kinds
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_pruning_a_sealed_log_is_refused_with_the_reason(checkout: Cloud, more: tuple[str, ...]) -> None:
+    kinds = checkout.kinds()
+    with pytest.raises(UsageError) as caught:
+        audit(checkout, "prune", "--before", "1", "--reason", "old", "--yes", *more)
+    assert caught.value.code == "audit.sealed"
+    assert "lets nobody delete a record" in caught.value.message
+    assert checkout.kinds() == kinds
 
 
 def test_keys_that_nobody_has_yet_are_said_to_be_missing(checkout: Cloud) -> None:

@@ -32,6 +32,28 @@ def alias_of(environment: str, noun: str) -> str:
     return f"alias/{PROJECT}-{environment}-{noun}"
 
 
+def arn_of(kms: Service, alias: str) -> str | None:
+    """The ARN of the key behind an alias; None where there is no such alias. Raises Refused, Unavailable,
+    IntegrityError `aws.other_key`, UsageError `aws.key_unusable` for a disabled one or one to be deleted."""
+    try:
+        said = _ask(kms, "DescribeKey", KeyId=alias)
+    except Refused as error:
+        if error.name != "NotFoundException":
+            raise
+        return None
+    about = said.get("KeyMetadata") or {}
+    arn, state = about.get("Arn"), about.get("KeyState")
+    if not isinstance(arn, str) or arn.count(":") < 5:
+        raise _other_key(alias, f"has no ARN: {arn!r}")
+    if state != "Enabled":
+        raise UsageError(
+            f"the key {alias} in {kms.region} is {state}",
+            code="aws.key_unusable",
+            remedy="cancel its deletion and enable it: what it encrypted cannot be read without it",
+        )
+    return arn
+
+
 @dataclass(frozen=True)
 class KmsKey:
     """A key as it was when it was looked up. arn: asked from then on, so that an alias that is moved in

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lockstep.audit.kept import kept_heads
@@ -50,21 +51,30 @@ def _signers(kms: Service, trust: Trust) -> tuple[Sealer, HeadSigner]:
 
     sealer = KmsSealer.find(kms, trust.environment, RECORDS)
     heads = KmsHeads.find(kms, trust.environment, HEADS)
-    signers: list[tuple[KmsKey, str]] = [(sealer, "deployer"), (heads, "log")]
-    for key, role in signers:
-        _require_trusted(key, role, trust)
+    signers: list[tuple[str, KmsKey, str]] = [(RECORDS, sealer, "deployer"), (HEADS, heads, "log")]
+    strange = [each for each in signers if each[1].keyid not in trust.keys_of(each[2])]
+    if strange:
+        raise _untrusted(strange, trust)
     return sealer, heads
 
 
-def _require_trusted(key: KmsKey, role: str, trust: Trust) -> None:
-    """What a key signs that nobody trusts would lie in the bucket for years: refuse before the first."""
+def _untrusted(strange: Sequence[tuple[str, KmsKey, str]], trust: Trust) -> UsageError:
+    """What a key signs that nobody trusts would lie in the bucket for years: refused before the first. All
+    keys at once, as lines that are JSON where the remedy says that they go."""
     from lockstep.evidence.pem import public_pem
 
-    if key.keyid in trust.keys_of(role):
-        return
-    person = canonical({"roles": [role], "keys": {key.keyid: public_pem(key.public)}}).decode()
-    raise UsageError(
-        f"nobody who is a {role} in {trust.environment} has the key {key.arn}",
+    people = [
+        canonical(
+            {f"kms-{noun}-{key.keyid[:8]}": {"roles": [role], "keys": {key.keyid: public_pem(key.public)}}}
+        )
+        for noun, key, role in strange
+    ]
+    lines = ",\n".join(person.decode()[1:-1] for person in people) + ("," if trust.people else "")
+    named = " and ".join(f"{key.arn}, to sign as {role}" for _, key, role in strange)
+    return UsageError(
+        f"nobody in {trust.environment} has {named}",
         code="keys.untrusted",
-        remedy=f"have a person put into policies/data/roles.json, in a change that others review: {person}",
+        remedy="see that these are the keys of the stack, then have a person put the lines below right "
+        f'after "{trust.environment}": {{ "people": {{ in policies/data/roles.json, in a change that others '
+        f"review, and run it again\n{lines}",
     )

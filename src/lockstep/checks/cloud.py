@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lockstep.checks.problem import Problem
 
 if TYPE_CHECKING:
+    from infra.aws.preflight import Quota, Quotas
     from infra.cloud import Cloud
     from infra.config import Settings
 
@@ -61,6 +62,67 @@ def reach(settings: Settings, cloud: Cloud) -> Iterator[Problem]:
                 f"the cluster of {region} at {where.hostname} cannot be reached from this machine: {error}",
                 way,
             )
+
+
+def quotas(settings: Settings, cloud: Cloud) -> dict[str, Quotas]:
+    """Region -> its quotas that the plan takes from, each with what it allows or why nobody knows. Asks all
+    regions at once, so that one that is silent holds up no other."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from infra.aws import preflight
+
+    codes = list(preflight.quotas(cloud.capacity))
+    with ThreadPoolExecutor(max(len(settings.regions), 1)) as pool:
+        found = pool.map(lambda region: _quotas(region, codes), settings.regions)
+        return dict(zip(settings.regions, found, strict=True))
+
+
+def _quotas(region: str, codes: Sequence[str]) -> Quotas:
+    """Ends at the first that is not answered: the next would be waited for as long."""
+    from lockstep.errors import LockstepError
+
+    found: dict[str, Quota | str] = {}
+    for code in codes:
+        try:
+            found[code] = _quota(region, code)
+        except LockstepError as error:
+            return {**dict.fromkeys(codes, error.message), **found}
+    return found
+
+
+def _quota(region: str, code: str) -> Quota | str:
+    """An account has a quota of its own only once it was set; until then AWS's default holds.
+
+    Raises LockstepError where Service Quotas refuses or is silent.
+    """
+    from infra.aws.preflight import Quota
+    from lockstep.aws.service import Refused
+
+    try:
+        said = _service_quota(region, "GetServiceQuota", code)
+    except Refused as error:
+        if error.name != "NoSuchResourceException":
+            raise
+        said = _service_quota(region, "GetAWSDefaultServiceQuota", code)
+    value = said.get("Value")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "the answer has no number"
+    return Quota(str(said.get("QuotaName")), float(value))
+
+
+def _service_quota(region: str, operation: str, code: str) -> dict[str, Any]:
+    from infra.aws.preflight import SERVICE
+    from lockstep.aws.credentials import Chain
+    from lockstep.aws.service import Service
+    from lockstep.canonical import canonical
+
+    headers = {
+        "content-type": "application/x-amz-json-1.1",
+        "x-amz-target": f"ServiceQuotasV20190624.{operation}",
+    }
+    question = canonical({"ServiceCode": SERVICE, "QuotaCode": code})
+    service = Service("servicequotas", region, Chain(region))
+    return _mapping(service.ask("POST", "/", headers, question).get("Quota"))
 
 
 def _list(value: object) -> list[Any]:

@@ -42,14 +42,20 @@ def problems(workspace: Workspace, *, reach: bool = False) -> list[Problem]:
     return found
 
 
-def notes(workspace: Workspace) -> list[str]:
-    """What is to be known of a stack that has nothing wrong with it."""
+def notes(workspace: Workspace, *, reach: bool = False) -> list[str]:
+    """What is to be known of a stack that has nothing wrong with it.
+
+    reach: ask the account, if there are credentials, for its quotas.
+    """
     settings = workspace.file.settings()
     if settings.cloud is None:
         return []
     from infra.aws import plan_rules
+    from lockstep.boto import has_credentials
+    from lockstep.checks import cloud
 
-    return plan_rules.notes(settings, settings.cloud)
+    known = cloud.quotas(settings, settings.cloud) if reach and has_credentials() else {}
+    return plan_rules.notes(settings, settings.cloud, known)
 
 
 def _settings(workspace: Workspace, found: list[Problem]) -> Settings | None:

@@ -14,9 +14,11 @@ from lockstep.audit import prune as pruning
 from lockstep.audit import renew as renewing
 from lockstep.audit import void as voiding
 from lockstep.audit.void import Garbage
-from lockstep.cli.audit_open import open_to_write, paths_in_context, stack_option
+from lockstep.cli.audit_open import is_elsewhere, open_to_write, paths_in_context, stack_option
 from lockstep.cli.context import confirm_or_stop, dry_run_option
 from lockstep.cli.output import emit, output_option, say
+from lockstep.errors import UsageError
+from lockstep.workspace import Workspace
 
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 SAY_EVERY_S = 1.0
@@ -99,6 +101,7 @@ def renew(days: int | None, stack: str, dry_run: bool, output: str) -> None:
 
     Safe to run again: what is locked for long enough is left alone, and a killed run is gone on with.
     """
+    _require_sealed_days(stack, days)
     writing = open_to_write(stack, paths_in_context())
     length = timedelta(days=days) if days is not None else writing.retention
     now = datetime.now(UTC)
@@ -143,6 +146,7 @@ def prune(before: int, reason: str, yes: bool, stack: str, dry_run: bool, output
 
     Make an export first if anybody may still ask: what is deleted is gone.
     """
+    _require_unsealed(stack)
     writing = open_to_write(stack, paths_in_context())
     log, now = writing.audit.log, datetime.now(UTC)
     plan = pruning.plan(log, before, now=now)
@@ -160,6 +164,32 @@ def prune(before: int, reason: str, yes: bool, stack: str, dry_run: bool, output
         document,
         lambda: f"{len(plan.due)} objects {verb} deleted; the log begins at record {before}",
     )
+
+
+def _require_sealed_days(stack: str, days: int | None) -> None:
+    """The seal of a bucket on AWS takes locks of one length, whoever asks. Said before a `renewed` record
+    promises another. Raises UsageError `audit.sealed_days`."""
+    paths = paths_in_context()
+    if days is None or not is_elsewhere(stack, paths):
+        return
+    sealed = Workspace(paths, stack).file.settings().retention_days
+    if days != sealed:
+        raise UsageError(
+            f"the policy of {stack}'s audit bucket takes locks of {sealed} days, and {days} were asked for",
+            code="audit.sealed_days",
+            remedy=f"./lockstep audit renew -s {stack} takes {sealed}; docs/aws.md says how the account's "
+            "root user lets another lockstep:audit.retention_days in",
+        )
+
+
+def _require_unsealed(stack: str) -> None:
+    """Raises UsageError `audit.sealed` where nobody can delete a record, not even when its lock is over."""
+    if is_elsewhere(stack, paths_in_context()):
+        raise UsageError(
+            f"the policy of {stack}'s audit bucket lets nobody delete a record, however old",
+            code="audit.sealed",
+            remedy=f"the log stays whole; ./lockstep audit export DIR -s {stack} makes a copy to hand on",
+        )
 
 
 def _told(what: str) -> Callable[[int, int], None]:

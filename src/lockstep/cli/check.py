@@ -34,15 +34,15 @@ def _text(stack: str, found: Sequence[Problem], notes: Sequence[str]) -> str:
 def command(ctx: click.Context, stack: str, output: str) -> None:
     """Say everything that is wrong with STACK's file, this machine and the plan, all at once.
 
-    Starts nothing. With credentials it asks where the clusters are, and whether this machine reaches them.
-    Notes are what to know: quotas that the plan takes, promotions that go by surge. Exit code 2 if anything
-    is wrong.
+    Starts nothing. With credentials it asks where the clusters are, whether this machine reaches them, and
+    what the quotas allow. Notes are what to know: quotas that the plan takes, promotions that go by surge.
+    Exit code 2 if anything is wrong.
     """
     from lockstep.checks import notes, problems
 
     workspace = Workspace(here(), stack)
     found = problems(workspace, reach=True)
-    told = [] if any(each.code == "config.invalid" for each in found) else notes(workspace)
+    told = [] if any(each.code == "config.invalid" for each in found) else notes(workspace, reach=True)
     document = {"stack": stack, "ok": not found, "problems": [vars(each) for each in found], "notes": told}
     emit(output, "check", document, lambda: _text(stack, found, told))
     ctx.exit(2 if found else 0)

@@ -70,7 +70,7 @@ def _kept(context: Context) -> str:
     copy = settings.cloud.replica
     return (
         f"s3://{settings.bucket} ({settings.home}) and s3://{copy.bucket} ({copy.region}); "
-        f"LOCKSTEP_ADOPT=1 ./lockstep up -s {stack} takes them over"
+        f"the next ./lockstep up -s {stack} takes them over, and the log goes on"
     )
 
 

@@ -36,12 +36,13 @@ def command(name: str, stack: str, offline: bool, output: str) -> None:
     context = open_context(name or stack)
     context.engine.ensure_stack()
     judged = context.ledger.judge(context.settings.table)
+    from lockstep.cli.adopt import taking_over
     from lockstep.ledger import waits
 
     if judged is not None and not judged[1].allow and not waits(*judged):
         raise Denied(judged[1].violations)
     with timed("previewing"):
-        touched = context.engine.preview()
+        touched = taking_over(context).preview()
     emit(
         output,
         "preview",

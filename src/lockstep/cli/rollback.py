@@ -43,7 +43,8 @@ def command(model: str, reason: str, stack: str, dry_run: bool, output: str) -> 
         back = rollback(state.table, model, state.standing, state.former)
         require_healthy(context, model, state.table, back)
         entry = history_entry(context, back.target)
-        say(_plan_words(model, back, entry))
+        why = _no_history(context)
+        say(_plan_words(model, back, entry, why))
         if not dry_run:
             record_decision(context, back, reason, entry)
             with timed("rolling back"):
@@ -56,6 +57,7 @@ def command(model: str, reason: str, stack: str, dry_run: bool, output: str) -> 
         "regions": list(back.regions),
         "target": back.target,
         "history": entry,
+        "history_reason": why,
         "dry_run": dry_run,
         "head": head,
     }
@@ -98,8 +100,11 @@ def require_healthy(context: Context, model: str, table: Table, back: Rollback) 
 def history_entry(context: Context, target: Table) -> dict[str, str] | None:
     """Name and SHA-256 of the newest `pulumi stack history` file whose config declares the target table.
 
-    None where no update ever declared exactly that: a rollback may join what was declared apart.
+    None where no update ever declared exactly that: a rollback may join what was declared apart; and where
+    the engine's history is no folder of this machine.
     """
+    if _no_history(context) is not None:
+        return None
     from infra.config import defaults, load
     from lockstep.audit import history
 
@@ -114,7 +119,13 @@ def history_entry(context: Context, target: Table) -> dict[str, str] | None:
     return None
 
 
-def _plan_words(model: str, back: Rollback, entry: dict[str, str] | None) -> str:
+def _no_history(context: Context) -> str | None:
+    """Why there are no history files to compare with; None where there are, or may come to be, some."""
+    folder = context.ledger.stack.history
+    return folder if isinstance(folder, str) else None
+
+
+def _plan_words(model: str, back: Rollback, entry: dict[str, str] | None, why: str | None) -> str:
     lines = [f"rolling back {model}: {short(back.release)} goes to 0 % in {', '.join(back.regions)}"]
     for region in back.regions:
         cell = back.target[model][region]
@@ -122,6 +133,6 @@ def _plan_words(model: str, back: Rollback, entry: dict[str, str] | None) -> str
         lines.append(
             f"  {region}: {short(cell[slot])} in {slot} takes all traffic; both releases stay in place"
         )
-    named = "no single history entry: the table is from the record" if entry is None else entry["name"]
-    lines.append(f"  declared before by {named}")
+    by_record = f"{why or 'no single history entry'}: the table is from the record"
+    lines.append(f"  declared before by {entry['name']}" if entry else f"  {by_record}")
     return "\n".join(lines)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from lockstep.cli.adopt import taking_over
 from lockstep.cli.context import Context, dry_run_option, open_context, stack_option, timed
 from lockstep.cli.output import emit, output_option, say
 from lockstep.errors import LockstepError
@@ -34,7 +35,7 @@ def command(stack: str, dry_run: bool, output: str) -> None:
     require_room(context.workspace.paths)
     context.engine.ensure_stack()
     if dry_run:
-        touched = context.engine.preview()
+        touched = taking_over(context).preview()
         emit(output, "up", {"touched": [vars(t) for t in touched]}, lambda: "\n".join(map(str, touched)))
         return
     bring_up(context)
@@ -50,7 +51,7 @@ def bring_up(context: Context) -> None:
         size = context.ledger.size()
         try:
             with timed(f"updating the stack {context.workspace.stack}"):
-                context.engine.up()
+                taking_over(context).up()
         except LockstepError as error:
             if intent_since(context.ledger, size):
                 error.message += change.undo(size)

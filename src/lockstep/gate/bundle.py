@@ -11,8 +11,8 @@ Rego files keep their paths; everything else becomes `data.settings`:
     roles_schema        policies/schema/roles.json
     revision            so that each answer says which bundle gave it
 
-What judges no promotion (policies/capacity/) is tested with the rest and is in no bundle, so a gate's revision
-does not follow it.
+What judges no promotion (policies/capacity/) is tested with the rest and is in no bundle: the revision does
+not follow it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the policies say of a stack's GPU nodes: one question, one short run of OPA, nothing left running.
 
-These rules judge a plan before anything is asked for, and no promotion: they are read from the checkout, as is
-the program that asks, and are part of no bundle.
+These rules judge a plan before anything is asked for, and no promotion: they are read from the checkout, as
+is the program that asks, and are part of no bundle.
 """
 
 from __future__ import annotations

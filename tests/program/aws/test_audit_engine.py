@@ -90,6 +90,8 @@ def test_what_a_destroy_leaves_is_taken_up_by_a_run_that_adopts(tmp_path: Path) 
     assert stack.state() == {}
     said = stack.run("up", "--yes", "--skip-preview", fails=True)
     assert "BucketAlreadyOwnedByYou" in said
+    assert "the bucket lockstep-audit-staging is left of an earlier stack of this name" in said
+    assert "next: ./lockstep up -s staging takes it over" in said
     made = [name for name in stack.state() if "aws:kms/" in name]
     assert made == [], "keys were made in vain: they would be kept, and nobody would know them"
     stack.run("destroy", "--yes", "--skip-preview")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pulumi
 import pytest
 
 from infra.bootstrap.account import account
@@ -46,3 +47,13 @@ def test_an_account_that_keeps_a_copy_gets_one_role_for_one_bucket() -> None:
     rights = json.loads(made.named("copying-rights").inputs["policy"])["Statement"]
     (buckets,) = [each["Resource"] for each in rights if each["Sid"] == "MakeBucket"]
     assert buckets == ["arn:aws:s3:::log-copy"]
+
+
+def test_a_bucket_that_was_left_names_the_command_that_takes_it_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    hook = declare(lambda: account("eu-central-1", "", "")).hooks.registered["state-left-over"]
+    for error in ("AccessDenied", "BucketAlreadyOwnedByYou: it is there"):
+        assert hook(pulumi.ErrorHookArgs("", "", "", "", errors=[error])) is False, "another try is no use"
+    (one,) = said
+    assert "next: LOCKSTEP_ADOPT=1 pulumi -C infra/bootstrap -s staging up takes it over" in one

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from infra.aws.preflight import Need, need, pods_per_node, preflight, quotas
+from infra.aws.preflight import Need, Quota, misfits, need, pods_per_node, quotas, room, unknown
 from infra.cloud import Capacity, Service
 
 SMALL = Capacity(
@@ -20,7 +20,15 @@ SMALL = Capacity(
     slices=1,
 )
 SERVICE = Service(gpus=1, cpu=2, memory_gib=8, min=1, max=2, in_flight=16, jurisdictions=())
-ENOUGH = {"L-DB2E81BA": 10_000, "L-417A185B": 10_000, "L-3819A6DF": 10_000}
+REGION = "eu-central-1"
+
+
+def allowed(**vcpus: float) -> dict[str, Quota | str]:
+    """Quotas by their codes, with `_` for `-`."""
+    return {code.replace("_", "-"): Quota("running vCPUs", number) for code, number in vcpus.items()}
+
+
+ENOUGH = allowed(L_DB2E81BA=10_000, L_417A185B=10_000, L_3819A6DF=10_000)
 
 
 @pytest.mark.parametrize(
@@ -51,14 +59,15 @@ def test_both_slots_at_full_size_and_a_pod_that_surges_are_counted() -> None:
 
 
 def test_nothing_is_said_when_everything_fits() -> None:
-    assert preflight("eu-central-1", replace(SMALL, max=5), [SERVICE], ENOUGH) == []
+    assert misfits(REGION, replace(SMALL, max=5), [SERVICE], ENOUGH) == []
+    assert unknown(REGION, SMALL, ENOUGH) == []
 
 
 def test_the_surge_path_is_offered_where_it_fits_and_only_there() -> None:
-    (said,) = preflight("eu-central-1", SMALL, [SERVICE], ENOUGH)
+    (said,) = misfits(REGION, SMALL, [SERVICE], ENOUGH)
     assert "both slots at full size need 5 nodes, and capacity.max is 4" in said
     assert "goes by surge" in said
-    (said,) = preflight("eu-central-1", replace(SMALL, max=3), [SERVICE], ENOUGH)
+    (said,) = misfits(REGION, replace(SMALL, max=3), [SERVICE], ENOUGH)
     assert "not even one slot" in said
 
 
@@ -67,10 +76,41 @@ def test_a_quota_is_counted_in_vcpus_of_the_largest_type_by_how_nodes_are_bought
     assert quotas(mixed) == {"L-DB2E81BA": 48, "L-417A185B": 96, "L-3819A6DF": 40, "L-7212CCBC": 80}
 
 
-def test_a_quota_that_is_too_small_is_named_and_one_that_nobody_asked_is_said_to_be_unknown() -> None:
+def test_a_quota_that_is_too_small_is_named() -> None:
+    roomy = replace(SMALL, max=6)
+    (said,) = misfits(REGION, roomy, [SERVICE], allowed(L_DB2E81BA=23))  # five nodes: all that is needed
+    assert said.startswith("eu-central-1: quota L-DB2E81BA (running vCPUs) allows 23 vCPUs, and 6 on-demand")
+    assert "nodes need 24" in said
+    assert "slots" not in said
+    assert misfits(REGION, roomy, [SERVICE], allowed(L_DB2E81BA=24)) == []
+
+
+@pytest.mark.parametrize(
+    ("vcpus", "nodes", "way"),
+    [(16, 4, "a promotion goes by surge"), (15.9, 3, "not even one slot"), (0, 0, "not even one slot")],
+)
+def test_what_a_quota_leaves_decides_whether_a_promotion_goes_by_surge(
+    vcpus: float, nodes: int, way: str
+) -> None:
+    (said,) = misfits(REGION, replace(SMALL, max=5), [SERVICE], allowed(L_DB2E81BA=vcpus))
+    assert f"allows {vcpus:g} vCPUs" in said
+    assert f"need 5 nodes, and that leaves {nodes}; {way}" in said
+
+
+def test_nodes_of_each_way_of_buying_are_limited_by_their_own_quota() -> None:
+    half = replace(SMALL, max=11, spot_percent=50)
+    assert room(half, allowed(L_DB2E81BA=8, L_3819A6DF=10_000)) == 2 + 5
+    assert room(half, allowed(L_DB2E81BA=10_000, L_3819A6DF=4)) == 6 + 1
+    assert room(half, {"L-DB2E81BA": "nobody may ask"}) == 11
+    both = replace(SMALL, instance_types=("g6.xlarge", "p5.4xlarge"), max=4)
+    assert room(both, allowed(L_DB2E81BA=10_000, L_417A185B=16)) == 1  # p5 may be what comes
+
+
+def test_a_quota_that_nobody_knows_is_said_to_be_unknown_and_limits_nothing() -> None:
     roomy = replace(SMALL, max=5)
-    (said,) = preflight("eu-central-1", roomy, [SERVICE], {"L-DB2E81BA": 19})
-    assert "L-DB2E81BA allows 19 vCPUs, and 5 nodes need 20" in said
-    assert preflight("eu-central-1", roomy, [SERVICE], {"L-DB2E81BA": 20}) == []
-    (said,) = preflight("eu-central-1", roomy, [SERVICE], {})
-    assert "not known" in said
+    for known, why in (({}, "nobody asked"), ({"L-DB2E81BA": "AccessDenied"}, "AccessDenied")):
+        (said,) = unknown(REGION, roomy, known)
+        assert (
+            said == f"eu-central-1: quota L-DB2E81BA is not known ({why}): 20 vCPUs are needed at full size"
+        )
+        assert misfits(REGION, roomy, [SERVICE], known) == []

@@ -198,7 +198,7 @@ def test_a_cluster_gives_its_maker_nothing_and_keeps_its_secrets_and_logs() -> N
 
 
 def test_the_key_outlives_the_stack_and_the_first_deployer_keeps_his_rights() -> None:
-    assert made().named(f"key-{REGION}").retained
+    assert made().named(f"key-{REGION}", ":Key").retained
     assert made().named(f"access-{REGION}-deployer").ignored == ("principalArn",)
 
 

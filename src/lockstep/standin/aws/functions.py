@@ -20,6 +20,7 @@ from lockstep.standin.provider import Failure
 from lockstep.standin.wire import Values
 
 KEY = "aws:kms/getKey:getKey"
+REPOSITORIES = "aws:ecr/getRepositories:getRepositories"
 LOOKED_UP = {
     "aws:acm/getCertificate:getCertificate": ("aws:acm/certificate:Certificate", ("domain",)),
     "aws:cloudwatch/getLogGroup:getLogGroup": ("aws:cloudwatch/logGroup:LogGroup", ("name",)),
@@ -42,6 +43,15 @@ LOOKED_UP = {
 }
 """Function -> the type that it looks up, and the arguments that name one, in the order of preference."""
 
+QUOTAS = {
+    "L-DB2E81BA": ("Running On-Demand G and VT instances", 0.0),
+    "L-417A185B": ("Running On-Demand P instances", 0.0),
+    "L-3819A6DF": ("All G and VT Spot Instance Requests", 0.0),
+    "L-7212CCBC": ("All P Spot Instance Requests", 0.0),
+}
+"""EC2's quotas of GPU nodes, in vCPUs, as an account has them before it asks for more. Source: the defaults
+in the EC2 User Guide, "On-Demand Instance quotas" and "Spot Instance quotas"."""
+
 
 def answer(
     token: str, arguments: Values, signature: Signature, account: Account, region: str
@@ -52,6 +62,10 @@ def answer(
         arguments = {"keyId": named.outputs["targetKeyId"]} if named else arguments
     if token in LOOKED_UP:
         return _looked_up(token, arguments, signature, account, region)
+    if token == REPOSITORIES:
+        there = [each for each in account if each.token == "aws:ecr/repository:Repository"]
+        names = sorted(str(each.outputs["name"]) for each in there if each.region == region)
+        return {"id": region, "names": names, "region": region}
     if token in WORKED_OUT:
         return {"id": region, **WORKED_OUT[token](arguments, region, account.number)}
     raise UsageError(
@@ -151,6 +165,33 @@ def _policy_document(arguments: Values, region: str, account: str) -> Values:
     return {**arguments, "id": text, "json": text, "minifiedJson": json.dumps(json.loads(text))}
 
 
+def _service_quota(arguments: Values, region: str, account: str) -> Values:
+    """A default, and its name says whose number it is. Raises LockstepError for a quota that is not kept."""
+    service, code = arguments.get("serviceCode"), arguments.get("quotaCode")
+    if service != "ec2" or code not in QUOTAS:
+        raise LockstepError(
+            f"the stand-in for AWS keeps no quota {code or arguments.get('quotaName')} of {service}",
+            code="NoSuchResourceException",
+            remedy="add the quota with AWS's default to the stand-in's functions",
+        )
+    name, value = QUOTAS[code]
+    arn = f"arn:{Identity('', account, region).partition}:servicequotas:{region}:{account}:ec2/{code}"
+    return {
+        "id": arn,
+        "arn": arn,
+        "adjustable": True,
+        "defaultValue": value,
+        "globalQuota": False,
+        "quotaCode": code,
+        "quotaName": f"{name}; the stand-in's number, AWS's default",
+        "region": region,
+        "serviceCode": "ec2",
+        "serviceName": "Amazon Elastic Compute Cloud (Amazon EC2)",
+        "usageMetrics": [],
+        "value": value,
+    }
+
+
 def _cluster_auth(arguments: Values, region: str, account: str) -> Values:
     return {"id": arguments["name"], "name": arguments["name"], "token": "k8s-aws-v1.standin"}
 
@@ -164,4 +205,5 @@ WORKED_OUT: dict[str, Callable[[Values, str, str], Values]] = {
     "aws:index/getPartition:getPartition": _partition,
     "aws:index/getRegion:getRegion": _region,
     "aws:index/getRegions:getRegions": _regions,
+    "aws:servicequotas/getServiceQuota:getServiceQuota": _service_quota,
 }

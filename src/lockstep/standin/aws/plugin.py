@@ -93,7 +93,7 @@ class AwsStandIn:
             special.allow(account, resource)
             if self._judge is not None:
                 self._judge.create(account, resource)
-            behind.made(self._folder, resource)
+            behind.made(self._folder, resource, account)
             account.put(resource)
         return resource.id, resource.outputs
 
