@@ -58,7 +58,8 @@ class Stack(Protocol):
     def observe(self, recorded: Table, regions: Collection[str]) -> Observed:
         """What is live now. recorded: the table of the newest outcome; regions: all that record and config
         name. A place that does not answer maps to None or is left out; one that answers, without the route
-        that the record gives it, is vacant."""
+        that the record gives it, is vacant. One whose region answers, and of which nobody can tell, is
+        None with the reason among the doubts."""
 
     def strays(self, regions: Iterable[str]) -> Sequence[Drift]:
         """What these regions' gateways do with requests that nobody told them."""
