@@ -67,7 +67,9 @@ def declared(aws: AwsStandIn, build: Callable[[], Any]) -> None:
     sdks()
     _have_a_loop()
     asking = Asking(aws)
-    mocks.set_mocks(asking, project="lockstep", stack="staging", monitor=Recorder(asking))
+    recorder = Recorder(asking)
+    mocks.set_mocks(asking, project="lockstep", stack="staging", monitor=recorder)
+    pulumi.runtime.settings.SETTINGS.callbacks = recorder.hooks
 
     @pulumi.runtime.test
     def run() -> Any:
