@@ -98,6 +98,13 @@ def adopting(part: str) -> bool:
     return said == "1" or part in said.split(",")
 
 
+def standing_in() -> bool:
+    """Whether stand-ins answer in place of AWS, so that no account may be asked."""
+    from lockstep.standin.project import STATE_VARIABLE
+
+    return STATE_VARIABLE in os.environ
+
+
 def defaults(project_file: Path) -> dict[str, Any]:
     """The defaults that Pulumi.yaml declares, for readers that do not run under the engine."""
     import yaml

@@ -21,6 +21,7 @@ from infra.config import Settings, defaults, load
 from lockstep.standin.aws.sdk import Sdk
 from lockstep.standin.aws.shape import problems
 from lockstep.standin.kubernetes.sdk import Types
+from lockstep.standin.project import STATE_VARIABLE
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "111122223333"
@@ -124,9 +125,6 @@ class Recorder(MockMonitor):
         self.registered: dict[str, Registered] = {}
         self.hooks = Hooks()
 
-    def Invoke(self, request: Any, timeout: float | None = None) -> Any:
-        return super().Invoke(request)
-
     def RegisterResource(self, request: Any) -> Any:
         response = super().RegisterResource(request)
         if request.type != "pulumi:pulumi:Stack":
@@ -215,7 +213,9 @@ def declare(build: Callable[[], Any]) -> Recorder:
     def run() -> Any:
         build()
 
-    run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(STATE_VARIABLE, "the mocks")
+        run()
     assert not mocks.refused, "\n".join(mocks.refused)
     return recorder
 

@@ -73,12 +73,13 @@ def quotas(settings: Settings, cloud: Cloud) -> dict[str, Quotas]:
 
     codes = list(preflight.quotas(cloud.capacity))
     with ThreadPoolExecutor(max(len(settings.regions), 1)) as pool:
-        found = pool.map(lambda region: _quotas(region, codes), settings.regions)
+        found = pool.map(lambda region: quotas_in(region, codes), settings.regions)
         return dict(zip(settings.regions, found, strict=True))
 
 
-def _quotas(region: str, codes: Sequence[str]) -> Quotas:
-    """Ends at the first that is not answered: the next would be waited for as long."""
+def quotas_in(region: str, codes: Sequence[str]) -> Quotas:
+    """What Service Quotas says of one region. Ends at the first that is not answered: the next would be
+    waited for as long."""
     from lockstep.errors import LockstepError
 
     found: dict[str, Quota | str] = {}

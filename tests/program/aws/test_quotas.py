@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,15 +13,21 @@ import pytest
 from pulumi.runtime import mocks as pulumi_mocks
 
 from infra.aws.ground import ground
-from infra.aws.quotas import FUNCTION, PATIENCE_S, say_what_does_not_fit
+from infra.aws.quotas import FUNCTION, say_what_does_not_fit
 from infra.aws.site import Region, Site
+from lockstep.standin.project import STATE_VARIABLE
 from tests.support.clouds import CloudMocks, Recorder, quiet_engine, stack
 
 __all__ = ["quiet_engine"]
 
-pytestmark = pytest.mark.usefixtures("quiet_engine")
+pytestmark = pytest.mark.usefixtures("quiet_engine", "stand_ins")
 REGION = "us-east-1"
 Answer = dict[str, Any] | tuple[dict[str, Any], list[tuple[str, str]]] | grpc.RpcError
+
+
+@pytest.fixture
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(STATE_VARIABLE, "the mocks")
 
 
 class Refused(grpc.RpcError):
@@ -52,26 +59,13 @@ class Quotas(CloudMocks):
         return self.answer
 
 
-class Patience(Recorder):
-    """Keeps how long each question may take."""
-
-    waited: list[float | None]
-
-    def Invoke(self, request: Any, timeout: float | None = None) -> Any:
-        if request.tok == FUNCTION:
-            self.waited.append(timeout)
-        return super().Invoke(request)
-
-
 def said(
     caplog: pytest.LogCaptureFixture, answer: Answer, **capacity: Any
 ) -> tuple[list[str], list[str], Quotas]:
     """The warnings and the notes of one region whose account gives this answer, and what it was asked."""
     settings = stack("staging", capacity=capacity)
     mocks = Quotas(answer=answer)
-    recorder = Patience(mocks)
-    recorder.waited = []
-    pulumi_mocks.set_mocks(mocks, project="lockstep", stack="staging", monitor=recorder)
+    pulumi_mocks.set_mocks(mocks, project="lockstep", stack="staging", monitor=Recorder(mocks))
 
     @pulumi.runtime.test
     def run() -> Any:
@@ -79,7 +73,6 @@ def said(
 
     with caplog.at_level(logging.INFO):
         run()
-    assert recorder.waited == [PATIENCE_S] * len(mocks.asked)
     levels = {
         level: [record.getMessage() for record in caplog.records if record.levelno == level]
         for level in (logging.WARNING, logging.INFO)
@@ -114,7 +107,6 @@ def test_what_does_not_fit_is_a_warning_with_the_surge_path(caplog: pytest.LogCa
         ),
         (Refused(grpc.StatusCode.UNKNOWN, "x" * 1000), f"({'x' * 200}...)"),
         (Refused(grpc.StatusCode.UNAVAILABLE), "(no reason was given)"),
-        (Refused(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline"), "(no answer within 5 s)"),
         (({}, [("quotaCode", "there is no such quota")]), "(there is no such quota)"),
         ({"quotaName": "no number"}, "(the answer has no number)"),
         ({"quotaName": "a word", "value": "much"}, "(the answer has no number)"),
@@ -130,8 +122,16 @@ def test_what_nobody_knows_is_a_note_and_stops_nothing(
     assert "48 vCPUs are needed at full size" in note
 
 
-def test_a_region_that_is_silent_is_waited_for_once(caplog: pytest.LogCaptureFixture) -> None:
-    silent = Refused(grpc.StatusCode.DEADLINE_EXCEEDED)
-    _, notes, mocks = said(caplog, silent, max=6, spot_percent=50)
-    assert len(mocks.asked) == 1
+def test_an_account_is_asked_by_us_and_never_by_a_provider_that_nobody_can_hurry(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(STATE_VARIABLE)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "example")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SERVICEQUOTAS", f"http://127.0.0.1:{port}")
+    warnings, notes, mocks = said(caplog, number(0.0), max=6, spot_percent=50)
+    assert (warnings, mocks.asked) == ([], [])
     assert [note.split()[2] for note in notes] == ["L-DB2E81BA", "L-3819A6DF"]
+    assert all("servicequotas in us-east-1 does not answer" in note for note in notes)
