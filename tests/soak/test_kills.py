@@ -105,7 +105,9 @@ class Rounds:
         recovery.open_intents_show(self.checkout)
         began = time.monotonic()
         self.checkout.run("up")
-        self.longest_s = max(self.longest_s, time.monotonic() - began)
+        took = time.monotonic() - began
+        print(f"  `up` took {took:.1f} s", file=sys.stderr, flush=True)
+        self.longest_s = max(self.longest_s, took)
         self.operating.status = recovery.whole(self.checkout)
         kept = {process.pid for process in recovery.of_checkout(self.checkout)}
         left = [process for process in self.seen if process.is_running() and process.pid not in kept]
