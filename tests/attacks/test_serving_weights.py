@@ -258,6 +258,7 @@ def test_initialisers_that_are_not_what_they_say(weights: TensorProto) -> None:
     assert caught.value.code == "serving.bad_model"
 
 
+@pytest.mark.filterwarnings("ignore:Specified provider")
 def test_tensorrt_never_means_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither with an ONNX Runtime that has no TensorRT, nor with one that has it and cannot load it: it
     goes on with the CPU and says so in its log alone."""
