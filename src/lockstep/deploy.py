@@ -195,16 +195,25 @@ class Engine:
                 f"the {verb} was interrupted", code="engine.cancelled", remedy="run `./lockstep up` to go on"
             )
         if LOCKED in raw:
-            return LockstepError(
-                f"another update of {self.workspace.stack} is running: {self._locks.holders()}",
-                code="engine.locked",
-                remedy="wait for it to end; a lock whose holder is dead is cleared by `./lockstep up`",
-            )
+            return self._locked()
         said = "\n".join(dict.fromkeys(watch.errors)) or raw.strip()[-2000:]
         if "[gate.denied]" in said or "[destroy.not_allowed]" in said:
             return Denied([Violation("gate.denied", said, "do what the rules above say, then run it again")])
         return LockstepError(
             f"the {verb} failed:\n{said}", code="engine.failed", remedy="mend what it says and run it again"
+        )
+
+    def require_alone(self) -> None:
+        """Raises LockstepError `engine.locked` while somebody else's update of this stack runs."""
+        self._locks.clear_dead()
+        if self._locks.taken():
+            raise self._locked()
+
+    def _locked(self) -> LockstepError:
+        return LockstepError(
+            f"another update of {self.workspace.stack} is running: {self._locks.holders()}",
+            code="engine.locked",
+            remedy="wait for it to end; a lock whose holder is dead is cleared by `./lockstep up`",
         )
 
     @property

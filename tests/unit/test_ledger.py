@@ -119,6 +119,19 @@ def test_a_receipt_for_another_intent_than_the_open_one_closes_nothing(stage: Sc
     assert stage.kinds() == ["intent"]
 
 
+def test_routes_that_move_after_somebody_has_closed_their_intent_are_no_success(stage: Scene) -> None:
+    stage.make(stage.table())
+    placed = stage.table(stage.cell(stage.better))
+    stage.ledger().record_intent(placed)
+    stage.ledger().close_interrupted()
+    stage.ledger().record_outcome(2)  # nothing has moved: what the record says is so
+    stage.stack.put(placed)
+    with pytest.raises(LockstepError) as caught:
+        stage.ledger().record_outcome(2)
+    assert caught.value.code == "receipt.not_in_force"
+    assert stage.kinds() == ["intent", "outcome:complete", "intent", "outcome:interrupted"]
+
+
 def test_live_that_is_not_what_was_intended_is_interrupted_and_fails(stage: Scene) -> None:
     stage.make(stage.table())
     placed = stage.table(stage.cell(stage.better))

@@ -350,6 +350,23 @@ def test_restarts_of_what_is_declared_already_do_not_count(setting: Setting) -> 
     setting.apply(placed(setting))
 
 
+def test_the_intent_of_somebody_elses_running_update_is_left_open(setting: Setting) -> None:
+    """A plain `pulumi up` has the engine's lock and its intent, and has not moved the routes yet. Closed
+    here, its receipt would find nothing to close, and the routes would move after their record."""
+    before, table = setting.bytes, placed(setting)
+
+    def locked() -> None:
+        setting.scene.ledger().record_intent(table)
+        raise LockstepError("another update of local is running", code="engine.locked", remedy="wait")
+
+    setting.engine.before = locked
+    with pytest.raises(LockstepError) as caught:
+        setting.apply(table)
+    assert caught.value.code == "engine.locked"
+    assert setting.scene.kinds()[-1] == "intent", "it is open, for its own update to close"
+    assert setting.bytes == before
+
+
 def test_a_killed_command_is_undone_by_the_next_one(setting: Setting) -> None:
     before = setting.bytes
     assert setting.power_cut("before") != before

@@ -32,6 +32,7 @@ def command(model: str, reason: str, stack: str, dry_run: bool, output: str) -> 
     context = open_context(stack)
     with nullcontext() if dry_run else context.change.exclusive():
         if not dry_run and context.ledger.state(fresh=True) is not None:
+            context.engine.require_alone()  # or the open intent is of an update that runs
             context.ledger.close_interrupted("found open by a rollback")
         state = context.ledger.state(fresh=True)
         if state is None or state.open_intent is not None:

@@ -54,7 +54,7 @@ def bring_up(context: Context) -> None:
                 taking_over(context).up()
         except LockstepError as error:
             if intent_since(context.ledger, size):
-                error.message += change.undo(size)
+                error.message += change.undo(size, error)
             raise
         if any(True for _ in cells(context.settings.table)):
             require_outcome(context.ledger, context.settings.table)

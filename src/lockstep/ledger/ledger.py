@@ -146,9 +146,11 @@ class Ledger(Proof):
         return self.append(made, at=self.settle().size)
 
     def record_outcome(self, intent: int) -> None:
-        """Close `intent` with the live table. Raises LockstepError `receipt.not_in_force` on a mismatch."""
+        """Close `intent` with the live table. Raises LockstepError `receipt.not_in_force` on a mismatch, also
+        where somebody else has closed the intent as interrupted, and the routes moved after that."""
         state = self.settle()
         if state.open_intent is None:
+            self._require_recorded(state, intent)
             return
         opened = state.open_intent
         if opened.index != intent:
@@ -170,6 +172,19 @@ class Ledger(Proof):
             code="receipt.not_in_force",
             remedy="see `./lockstep status`, then run `./lockstep up`",
         )
+
+    def _require_recorded(self, state: State, intent: int) -> None:
+        newest = state.newest_outcome
+        if newest is None or newest["intent"] != intent or newest["result"] == "complete":
+            return
+        if answered(self.look(state, state.table), state.table) != state.table:
+            raise LockstepError(
+                f"intent {intent} was closed as interrupted before this update was done, and the routes are "
+                "not what the record says",
+                code="receipt.not_in_force",
+                remedy="put the recorded table into the stack file (`./lockstep status` shows both) and run "
+                "`./lockstep up`",
+            )
 
     def _settled_live(self, state: State, target: Table) -> tuple[Observed, Table]:
         """What is live, looked at again for a moment where it is not the target: a busy gateway or service

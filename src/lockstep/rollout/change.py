@@ -89,7 +89,7 @@ class Change:
                     raise Cancelled("interrupted before the update began", code="change.cancelled")
                 touched = self.engine.up(only)  # (4)
             except BaseException as error:
-                note = self.undo(size)
+                note = self.undo(size, error)
                 if isinstance(error, LockstepError):
                     error.message += note
                 raise
@@ -164,11 +164,15 @@ class Change:
         )
         return {each.process for each in found}
 
-    def undo(self, size: int) -> str:
+    def undo(self, size: int, error: BaseException) -> str:
         """After a failure: the old stack file, or, if an intent was recorded since, its outcome.
 
-        Returns what to add to the error's message.
+        Returns what to add to the error's message. An intent that came while somebody else's update ran is
+        that one's: whoever closed it here would have the routes moved after their record.
         """
+        if isinstance(error, LockstepError) and error.code == "engine.locked":
+            self._restore()
+            return ""
         try:
             recorded = intent_since(self.ledger, size)
         except LockstepError as second:  # the bytes stay aside, and the next command asks the log again
