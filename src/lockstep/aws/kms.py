@@ -17,7 +17,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from lockstep.aws.service import Refused, Service
-from lockstep.canonical import canonical
 from lockstep.errors import IntegrityError, UsageError
 from lockstep.evidence import dsse, pem
 from lockstep.evidence.signer import keyid_of
@@ -135,8 +134,7 @@ class KmsHeads(KmsKey):
 
 
 def _ask(kms: Service, operation: str, **words: str) -> dict[str, Any]:
-    headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": f"TrentService.{operation}"}
-    return kms.ask("POST", "/", headers, canonical(words))
+    return kms.call(f"TrentService.{operation}", **words)
 
 
 def _decode(text: object) -> bytes:

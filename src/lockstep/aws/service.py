@@ -11,7 +11,7 @@ from typing import Any
 
 from lockstep.audit.s3http import SILENCE, SignedHttp
 from lockstep.audit.sigv4 import Credentials
-from lockstep.canonical import parse
+from lockstep.canonical import canonical, parse
 from lockstep.errors import IntegrityError, LockstepError, Unavailable
 from lockstep.release.url import require_endpoint
 
@@ -77,6 +77,11 @@ class Service:
         said = value.get("__type") if isinstance(value, dict) else None
         named = str(said or answer.headers.get("x-amzn-errortype") or "").split(":")[0].rpartition("#")[2]
         raise Refused(self, named if named.isalnum() and len(named) < 60 else f"HTTP {answer.status}")
+
+    def call(self, target: str, **words: str) -> dict[str, Any]:
+        """As `ask`, of a service that is told by name what to do: `<its name for itself>.<operation>`."""
+        headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": target}
+        return self.ask("POST", "/", headers, canonical(words))
 
     def _silent(self, why: str) -> Unavailable:
         return Unavailable(

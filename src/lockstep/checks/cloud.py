@@ -115,15 +115,10 @@ def _service_quota(region: str, operation: str, code: str) -> dict[str, Any]:
     from infra.aws.preflight import SERVICE
     from lockstep.aws.credentials import Chain
     from lockstep.aws.service import Service
-    from lockstep.canonical import canonical
 
-    headers = {
-        "content-type": "application/x-amz-json-1.1",
-        "x-amz-target": f"ServiceQuotasV20190624.{operation}",
-    }
-    question = canonical({"ServiceCode": SERVICE, "QuotaCode": code})
     service = Service("servicequotas", region, Chain(region))
-    return _mapping(service.ask("POST", "/", headers, question).get("Quota"))
+    target = f"ServiceQuotasV20190624.{operation}"
+    return _mapping(service.call(target, ServiceCode=SERVICE, QuotaCode=code).get("Quota"))
 
 
 def _list(value: object) -> list[Any]:
