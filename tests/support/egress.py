@@ -12,11 +12,12 @@ import select
 import socket
 import socketserver
 import tempfile
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.support.loopback import served
 
 MAX_HEAD = 4096
 
@@ -53,14 +54,8 @@ def egress() -> Iterator[Egress]:
     with tempfile.TemporaryDirectory(prefix="way-") as folder:
         made = Egress(Path(folder) / "s")
         server = Server(str(made.socket), Handler)
-        running = threading.Thread(target=server.serve_forever, daemon=True)
-        running.start()
-        try:
+        with served(server):
             yield made
-        finally:
-            server.shutdown()
-            server.server_close()
-            running.join()
 
 
 def _asked(client: Any) -> str:

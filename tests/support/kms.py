@@ -9,10 +9,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 from botocore.auth import SigV4Auth
@@ -21,6 +20,8 @@ from botocore.credentials import Credentials
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tests.support.loopback import Handler, served
 
 ACCOUNT = "111122223333"
 Private = ec.EllipticCurvePrivateKey | Ed25519PrivateKey | None
@@ -170,30 +171,16 @@ def _scope(headers: dict[str, str]) -> list[str]:
 
 @contextlib.contextmanager
 def serving(kms: FakeKms) -> Iterator[FakeKms]:
-    class Handler(BaseHTTPRequestHandler):
+    class Keys(Handler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             status, value = kms.answer(headers, body)
-            data = json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/x-amz-json-1.1")
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            self.say(status, value, "application/x-amz-json-1.1")
 
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Keys)
     kms.port = server.server_address[1]
-    running = threading.Thread(target=server.serve_forever, daemon=True)
-    running.start()
-    try:
+    with served(server):
         yield kms
-    finally:
-        server.shutdown()
-        server.server_close()
-        running.join()

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import datetime
 import ipaddress
-import json
 import re
 import ssl
 import tempfile
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -27,6 +25,7 @@ from lockstep.aws.proxies import LABELS, NAMESPACE, PATH, PORT
 from lockstep.local.httproute import ANNOTATION, backend_name, http_route
 from lockstep.table import SLOTS, Cell
 from tests.support import proxies
+from tests.support.loopback import Handler, served
 
 Json = dict[str, Any]
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
@@ -202,33 +201,19 @@ def certificate(folder: Path) -> tuple[Path, str]:
 
 @contextlib.contextmanager
 def serving(cluster: FakeCluster) -> Iterator[FakeCluster]:
-    class Handler(BaseHTTPRequestHandler):
+    class Lists(Handler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             status, value = cluster.answer(self.path, self.headers.get("authorization", ""))
-            data = json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            self.say(status, value)
 
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Lists)
     with tempfile.TemporaryDirectory() as folder:
         both, cluster.ca = certificate(Path(folder))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(both)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     cluster.port = server.server_address[1]
-    running = threading.Thread(target=server.serve_forever, daemon=True)
-    running.start()
-    try:
+    with served(server):
         yield cluster
-    finally:
-        server.shutdown()
-        server.server_close()
-        running.join()

@@ -7,15 +7,14 @@ Envoy Gateway's own translation in a real Envoy. Every backend has somebody who 
 from __future__ import annotations
 
 import contextlib
-import json
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from lockstep.aws.live import GATEWAY
 from lockstep.aws.proxies import ENDPOINTS, PATH, ROUTES, rule_of
+from tests.support.loopback import Handler, served
 
 Json = dict[str, Any]
 KINDS = {"PathPrefix": "path_separated_prefix", "Exact": "path"}
@@ -41,28 +40,15 @@ def shown(routes: Iterable[Json], query: Mapping[str, str]) -> Json:
 def serving(routes: Callable[[], Iterable[Json]]) -> Iterator[int]:
     """A port on loopback that answers as the proxy's own; routes: those that it goes by when it is asked."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Admin(Handler):
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             query = {name: one[0] for name, one in parse_qs(parts.query, keep_blank_values=True).items()}
-            data = json.dumps(shown(routes(), query)).encode()
-            self.send_response(200 if parts.path == PATH else 404)
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            self.say(200 if parts.path == PATH else 404, shown(routes(), query))
 
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    running = threading.Thread(target=server.serve_forever, daemon=True)
-    running.start()
-    try:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Admin)
+    with served(server):
         yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        running.join()
 
 
 def _route(route: Json) -> Json:

@@ -8,16 +8,16 @@ server's buckets belong to its own kind of user, and here to an account.
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lockstep.audit.s3http import SignedHttp
 from lockstep.audit.sigv4 import Credentials
+from tests.support.loopback import Handler, served
 from tests.support.versity import Server
 
 TIMEOUT_S = 60
@@ -74,7 +74,7 @@ class Regions:
 
 @contextlib.contextmanager
 def serving(regions: Regions) -> Iterator[Regions]:
-    class Handler(BaseHTTPRequestHandler):
+    class Way(Handler):
         protocol_version = "HTTP/1.1"
 
         def _do(self) -> None:
@@ -98,16 +98,7 @@ def serving(regions: Regions) -> Iterator[Regions]:
 
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _do
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Way)
     regions.port = server.server_address[1]
-    running = threading.Thread(target=server.serve_forever, daemon=True)
-    running.start()
-    try:
+    with served(server):
         yield regions
-    finally:
-        server.shutdown()
-        server.server_close()
-        running.join()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +16,7 @@ from lockstep.aws.credentials import Chain
 from lockstep.aws.service import Refused, endpoint_of
 from lockstep.aws.stack import look_at
 from lockstep.errors import Unavailable, UsageError
+from tests.support.loopback import Handler, served
 
 REGION = "eu-central-1"
 FOUND = {
@@ -41,7 +41,7 @@ class Eks(ThreadingHTTPServer):
         self.status, self.value, self.error = status, value, error
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     def do_GET(self) -> None:
         server = self.server
         assert isinstance(server, Eks)
@@ -54,25 +54,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def log_message(self, *args: Any) -> None:
-        pass
-
 
 @pytest.fixture
 def eks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Eks]:
     server = Eks()
-    running = threading.Thread(target=server.serve_forever, daemon=True)
-    running.start()
     monkeypatch.delenv("LOCKSTEP_CLUSTERS", raising=False)
     monkeypatch.setenv("AWS_ENDPOINT_URL_EKS", f"http://127.0.0.1:{server.server_address[1]}")
     for name, value in (("ACCESS_KEY_ID", "AK"), ("SECRET_ACCESS_KEY", "SK"), ("SESSION_TOKEN", "TK")):
         monkeypatch.setenv(f"AWS_{name}", value)
-    try:
+    with served(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        running.join()
 
 
 def test_a_cluster_is_asked_for_by_the_name_that_the_program_gives_it(eks: Eks) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from lockstep.cli.__main__ import run
 from lockstep.errors import UsageError
 from lockstep.paths import Paths
 from lockstep.workspace import Workspace
+from tests.support.loopback import Handler, served
 
 ROOT = Path(__file__).parents[2]
 Config = dict[str, Any]
@@ -277,32 +277,21 @@ def account(checked: Checked) -> Iterator[Account]:
     """Service Quotas on this machine, for every region, and credentials for it."""
     made = Account()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Quotas(Handler):
         def do_POST(self) -> None:
             length = int(self.headers["content-length"])
             status, value = made.answer(dict(self.headers.items()), json.loads(self.rfile.read(length)))
-            data = json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            self.say(status, value)
 
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    running = threading.Thread(target=server.serve_forever, daemon=True)
-    running.start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Quotas)
     checked.monkeypatch.setenv(
         "AWS_ENDPOINT_URL_SERVICEQUOTAS", f"http://127.0.0.1:{server.server_address[1]}"
     )
     checked.monkeypatch.setenv("AWS_ACCESS_KEY_ID", "example")
     checked.monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
     checked.problems(put("capacity.max", 6), put("capacity.spot_percent", 50))
-    yield made
-    server.shutdown()
-    server.server_close()
-    running.join()
+    with served(server):
+        yield made
 
 
 def told(checked: Checked) -> list[str]:
