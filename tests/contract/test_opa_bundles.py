@@ -11,7 +11,6 @@ import http.server
 import json
 import shutil
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from lockstep.gate.bundle import Policies
 from lockstep.gate.decision import Decision, decide
 from lockstep.gate.opa import Opa, private_opa
 from tests.support import gate_inputs, opa
+from tests.support.loopback import served
 from tests.support.stack import policies, scene
 
 BUILD = """#!{python} -IS
@@ -238,12 +238,9 @@ def saying(*revisions: str) -> Iterator[Opa]:
 
         def log_message(self, *_: Any) -> None: ...
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with served(server):
         yield Opa(f"http://127.0.0.1:{server.server_port}", "token")
-        server.shutdown()
-        thread.join()
 
 
 OURS = Policies.read(opa.POLICIES).revision

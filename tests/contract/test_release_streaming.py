@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +16,7 @@ from lockstep.boto import BotoObjects
 from lockstep.errors import Unavailable
 from lockstep.release.url import S3Place
 from tests.conftest import Soak
+from tests.support.loopback import served
 from tests.support.stores import Place
 
 MIB = 1 << 20
@@ -90,14 +90,8 @@ def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[S3Pl
         def log_message(self, *_: object) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with served(server):
         yield S3Place("bucket", "", f"http://127.0.0.1:{server.server_port}", "")
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def say(handler: BaseHTTPRequestHandler, status: int, code: str, secret: str = "") -> None:

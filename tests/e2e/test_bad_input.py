@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ from PIL import Image
 
 from lockstep.local.stack import LocalStack
 from tests.support.checkout import Checkout
+from tests.support.loopback import served
 
 UNKNOWN = "sha256:" + "0" * 64
 
@@ -146,14 +146,8 @@ def _fake_opa(answer: Callable[[http.server.BaseHTTPRequestHandler], None]) -> I
         def log_message(self, *_: Any) -> None: ...
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with served(server):
         yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _says(body: bytes) -> Callable[[http.server.BaseHTTPRequestHandler], None]:

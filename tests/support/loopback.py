@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+POLL_S = 0.02
+"""How often a server looks whether it is to end: what each test waits for at its end."""
+
 
 class Handler(BaseHTTPRequestHandler):
     """Answers in JSON, and says nothing on stderr."""
@@ -29,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def served(server: socketserver.BaseServer) -> Iterator[None]:
     """Serves until the end of the block, and is gone after it."""
-    running = threading.Thread(target=server.serve_forever, daemon=True)
+    running = threading.Thread(target=server.serve_forever, args=(POLL_S,), daemon=True)
     running.start()
     try:
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, ClassVar
@@ -19,6 +18,7 @@ from lockstep.audit import s3xml
 from lockstep.audit.s3 import S3Bucket, _seconds
 from lockstep.audit.sigv4 import Credentials, encode_path, encode_query, presigned_url, signed_headers
 from lockstep.errors import Unavailable
+from tests.support.loopback import served
 
 NOW = datetime(2026, 11, 21, 2, 51, 23, tzinfo=UTC)
 HOST = "127.0.0.1:9000"
@@ -180,9 +180,7 @@ def test_only_a_404_says_that_there_is_no_bucket(
     monkeypatch: pytest.MonkeyPatch, status: int, headers: dict[str, str], code: str
 ) -> None:
     server = HTTPServer(("127.0.0.1", 0), _Says)
-    running = threading.Thread(target=server.serve_forever, daemon=True)
-    running.start()
-    try:
+    with served(server):
         bucket = S3Bucket(f"http://127.0.0.1:{server.server_address[1]}", "lockstep-audit", "a", "s")
         monkeypatch.setattr(_Says, "answer", (404, {}))
         assert not bucket.exists()
@@ -190,10 +188,6 @@ def test_only_a_404_says_that_there_is_no_bucket(
         with pytest.raises(Unavailable) as caught:
             bucket.exists()
         assert caught.value.code == code
-    finally:
-        server.shutdown()
-        server.server_close()
-        running.join()
     with pytest.raises(Unavailable) as silent:
         bucket.exists()
     assert silent.value.code == "audit.bucket_unreachable"

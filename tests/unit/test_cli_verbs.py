@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,6 +22,7 @@ from lockstep.errors import Denied, Unavailable, UsageError
 from lockstep.local.drift import Drift
 from lockstep.workspace import Workspace
 from tests.support.children import free_port
+from tests.support.loopback import served
 from tests.support.stack import Scene
 
 ROOT = Path(__file__).parents[2]
@@ -284,12 +284,8 @@ class Entry(BaseHTTPRequestHandler):
 def entry_point() -> Iterator[tuple[int, type[Entry]]]:
     handler = type("Handler", (Entry,), {"asked": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server.server_port, handler
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(server):
+        yield server.server_port, handler
 
 
 ANSWER = {"label": "3", "release": "sha256:1", "slot": "blue", "region": "a", "prediction_id": "p", "more": 1}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,6 +21,7 @@ from lockstep.local.programs import lock_title
 from lockstep.local.stack import LocalStack
 from lockstep.paths import Paths
 from tests.support.children import free_port, running
+from tests.support.loopback import served
 
 PLAIN = "sha256:" + "a" * 64
 CELL = {"blue": PLAIN, "green": None, "green_weight": 0}
@@ -140,9 +140,7 @@ def test_a_service_serves_only_what_it_says_it_is_ready_for(
 ) -> None:
     handler = type("Handler", (Says,), {"status": status, "body": json.dumps(body).encode()})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with served(server):
         folder = stack.gateway_folder("local-a")
         folder.mkdir(parents=True)
         backends = {
@@ -156,10 +154,6 @@ def test_a_service_serves_only_what_it_says_it_is_ready_for(
         # It listens where nothing of ours was started: a stranger serves nothing, whatever it says.
         stack.ports.declare("digits-local-a-blue", server.server_port)
         assert stack.serving() == {("digits", "local-a"): {"blue": None, "green": None}}
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_a_runtime_needs_its_lock_file_in_the_release(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,6 +14,7 @@ from lockstep.errors import DeadlineExceeded, LockstepError, Unavailable
 from lockstep.local import admin, gateway, live, vouched
 from lockstep.local.httproute import http_route
 from lockstep.local.translate import translate
+from tests.support.loopback import served
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 CELL = {"blue": A, "green": B, "green_weight": 5}
@@ -45,24 +45,17 @@ class Admin:
 
         self.server = HTTPServer(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
-        self.thread.start()
 
     def dump(self, *route_configs: dict[str, Any]) -> None:
         found = [{"version_info": "v", "route_config": one} for one in route_configs]
         self.answers["dynamic_route_configs"] = (200, json.dumps({"configs": found}).encode())
 
-    def close(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
 
 @pytest.fixture
 def answering() -> Iterator[Admin]:
-    server = Admin()
-    yield server
-    server.close()
+    made = Admin()
+    with served(made.server):
+        yield made
 
 
 def test_live_cells_come_from_the_dump(answering: Admin) -> None:
@@ -149,7 +142,7 @@ def test_an_answer_that_makes_no_sense_is_odd(answering: Admin, answer: tuple[in
 
 def test_silence_is_silent() -> None:
     server = Admin()
-    server.close()
+    server.server.server_close()
     assert not admin.is_ready(server.port)
     with pytest.raises(Unavailable) as silent:
         live.read_live(server.port)

@@ -23,6 +23,7 @@ from lockstep.local import procfs
 from lockstep.toolchain import bin_folder, envoy, golang, known, receipt
 from lockstep.toolchain.versions import Download, GoRecipe, Program, Versions
 from tests.support.children import awaited
+from tests.support.loopback import served
 
 RELEASED = b"#!/bin/sh\necho released 1.2.3\n"
 MAIN = 'package main\n\nvar Version = "unset"\n\nfunc main() { println("built", Version) }\n'
@@ -64,13 +65,9 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    served = Server()
-    thread = threading.Thread(target=served.http.serve_forever, daemon=True)
-    thread.start()
-    yield served
-    served.http.shutdown()
-    served.http.server_close()
-    thread.join()
+    made = Server()
+    with served(made.http):
+        yield made
 
 
 @pytest.fixture

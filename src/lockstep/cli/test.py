@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -49,8 +50,15 @@ def _timed(name: str, check: Callable[[], bool]) -> bool:
     flag_value=20,
     help="Run the soak tests instead, N rounds each (20 if no N is given).",
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1, max=8),
+    default=lambda: min(os.cpu_count() or 1, 4),
+    show_default="a core each, 4 at most",
+    help="How many files of tests run at once. Tests that are picked by hand run one by one.",
+)
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
-def command(fast: bool, soak: int | None, pytest_arguments: Sequence[str]) -> None:
+def command(fast: bool, soak: int | None, jobs: int, pytest_arguments: Sequence[str]) -> None:
     """Run every check and test, as CI does.
 
     Lint, format, types, policies, then pytest, whose summary comes last. All are run even if one
@@ -69,6 +77,8 @@ def command(fast: bool, soak: int | None, pytest_arguments: Sequence[str]) -> No
         say(f"== pytest, soak tests, {soak} rounds")
         sys.exit(0 if _python(root, "pytest", "--soak", str(soak), *pytest_arguments) else 1)
     marker = ["-m", "not e2e"] if fast else []
+    side_by_side = f"-n {jobs} --dist loadfile --no-loadscope-reorder".split()
+    share = [] if pytest_arguments or jobs == 1 else side_by_side
     checks: dict[str, Callable[[], bool]] = {
         "ruff check": lambda: _python(root, "ruff", "check", "."),
         "ruff format": lambda: _python(root, "ruff", "format", "--check", "."),
@@ -82,5 +92,5 @@ def command(fast: bool, soak: int | None, pytest_arguments: Sequence[str]) -> No
         judges.ensure(judges.names(), say)
     say("== pytest")
     sys.stderr.flush()
-    passed = _python(root, "pytest", *marker, *pytest_arguments)
+    passed = _python(root, "pytest", "--durations=20", *marker, *share, *pytest_arguments)
     sys.exit(0 if passed and not failed else 1)
