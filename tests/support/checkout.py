@@ -80,9 +80,9 @@ class Checkout:
         return Supervisor(self.paths.stack("local").run)
 
     def environment(self) -> dict[str, str]:
-        kept = {
-            key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "LOCKSTEP_"))
-        }
+        # Bytecode is written: the launcher has it made, and here the commands run without the launcher.
+        left_out = ("PULUMI_", "LOCKSTEP_", "PYTHONDONTWRITEBYTECODE")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
         cache = {key: os.environ[key] for key in ("LOCKSTEP_CACHE",) if key in os.environ}
         path = os.pathsep.join([str(self.root / "src"), str(self.root)])
         return {**kept, **cache, "PYTHONPATH": path, "NO_COLOR": "1", **self.extra}

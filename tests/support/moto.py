@@ -30,10 +30,12 @@ REQUIREMENTS = paths.here().root / "requirements-moto.txt"
 @pytest.fixture(scope="session")
 def moto() -> Iterator[Path]:
     """The folder with moto, at the versions that the checkout pins; made once for all checkouts."""
-    folder = paths.cache() / "moto" / hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16]
+    how = "--quiet --no-deps --compile-bytecode"
+    made_by = hashlib.sha256(how.encode() + REQUIREMENTS.read_bytes()).hexdigest()
+    folder = paths.cache() / "moto" / made_by[:16]
     with locked(folder.with_suffix(".lock"), deadline_s=600):
         if not (folder / "done").exists():
-            install = [str(Path(sys.prefix) / "bin" / "uv"), "pip", "install", "--quiet", "--no-deps"]
+            install = [str(Path(sys.prefix) / "bin" / "uv"), "pip", "install", *how.split()]
             subprocess.run([*install, "--target", str(folder), "-r", str(REQUIREMENTS)], check=True)
             (folder / "done").touch()
     yield folder

@@ -24,6 +24,7 @@ if [ "$1" = venv ]; then
     cat >"$folder/bin/python" <<'P'
 #!/bin/sh
 if [ "$1" = -c ]; then exec {sys.executable} "$@"; fi
+if [ "$2" = compileall ]; then echo "$*" >>"$UV_CALLS.compiled"; [ ! -e "$UV_CALLS.full" ]; exit; fi
 printf 'cwd=%s\\n' "$(pwd)"
 for word; do printf '[%s]\\n' "$word"; done
 exit 5
@@ -93,9 +94,20 @@ def test_the_first_run_makes_the_environment_and_runs_the_command(checkout: Chec
     assert out.splitlines()[1:] == ["[-P]", "[-m]", "[lockstep.cli]", "[status]", "[--output]", "[json]"]
     assert [call.split()[0] for call in checkout.calls()] == ["venv", "pip", "pip"]
     assert "--editable" in checkout.calls()[2]
+    assert all("--compile-bytecode" in call for call in checkout.calls()[1:])
+    compiled = Path(f"{checkout.calls_file}.compiled").read_text()
+    assert compiled == f"-m compileall -q {checkout.root}/src {checkout.root}/infra\n"
     assert "lockstep: making .venv ..." in err
     assert "done in" in err
+    assert "bytecode" not in err
     assert "\r" not in err, "no terminal: plain lines"
+
+
+def test_sources_beside_which_nothing_can_be_written_are_run_all_the_same(checkout: Checkout) -> None:
+    Path(f"{checkout.calls_file}.full").touch()
+    code, _, err = checkout.run("status")
+    assert code == 5, "the exit code is the command's"
+    assert "each command compiles them anew" in err
 
 
 def test_the_second_run_does_nothing_but_the_command(checkout: Checkout) -> None:
