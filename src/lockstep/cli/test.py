@@ -92,5 +92,5 @@ def command(fast: bool, soak: int | None, jobs: int, pytest_arguments: Sequence[
         judges.ensure(judges.names(), say)
     say("== pytest")
     sys.stderr.flush()
-    passed = _python(root, "pytest", "--durations=20", *marker, *share, *pytest_arguments)
+    passed = _python(root, "pytest", *marker, *share, *pytest_arguments)
     sys.exit(0 if passed and not failed else 1)
