@@ -58,9 +58,12 @@ def test_what_up_will_make_is_named_and_is_not_wrong(
     assert list(tmp_path.iterdir()) == [], "looking makes nothing"
 
 
+@pytest.mark.parametrize("path", [None, os.defpath], ids=["PATH as it is", "no Go on PATH"])
 def test_no_network_is_wrong_while_there_is_something_to_fetch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], path: str | None
 ) -> None:
+    if path is not None:
+        monkeypatch.setenv("PATH", path)
     monkeypatch.setenv("GOPROXY", f"http://me:secret@127.0.0.1:{free_port()}")
     assert "network" not in examine(capsys)[1], "nothing is to be fetched"
     monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "empty"))
@@ -69,6 +72,14 @@ def test_no_network_is_wrong_while_there_is_something_to_fetch(
     assert "does not answer" in parts["network"]["found"]
     assert "secret" not in parts["network"]["found"]
     assert "GOPROXY" in parts["network"]["remedy"]
+
+
+def test_without_any_go_no_network_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    part = machine.network()
+    assert not part.wrong
+    assert "not asked" in part.found
 
 
 def test_a_port_that_is_taken_is_wrong(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

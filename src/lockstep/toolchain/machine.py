@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from lockstep.errors import LockstepError, UsageError
+from lockstep.errors import LockstepError, Unavailable, UsageError
 from lockstep.paths import Paths, cache
 from lockstep.toolchain import golang
 from lockstep.toolchain.part import Part
@@ -163,18 +163,14 @@ def memory() -> Part:
 def network() -> Part:
     """Whether Go's module proxy answers; asked only while there is something to build."""
     remedy = "see that this machine can reach it, or set GOPROXY to one that it can reach"
-    go = shutil.which("go")
     try:
+        go = golang.find_go((1,))
         said = subprocess.run(
-            [go or "go", "env", "GOPROXY"],
-            env=golang.environment(),
-            capture_output=True,
-            text=True,
-            timeout=60,
-        ).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        said = ""
-    proxy = next((word for word in (said or "https://proxy.golang.org").replace("|", ",").split(",")), "")
+            [go, "env", "GOPROXY"], env=golang.environment(), capture_output=True, text=True, timeout=60
+        ).stdout
+    except (Unavailable, OSError, subprocess.TimeoutExpired):
+        return Part("network", True, "no Go says which module proxy it would ask; not asked", needed=False)
+    proxy = said.strip().replace("|", ",").partition(",")[0]
     if not proxy.startswith("http"):
         return Part("network", True, f"GOPROXY is {proxy}; not asked", needed=False)
     shown = _without_password(proxy)
