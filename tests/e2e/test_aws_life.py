@@ -15,8 +15,6 @@ from lockstep.toolchain import Toolchain, ensure
 from tests.support.aws_life import DEPLOYMENTS, FAR, HOME, MODEL, STEP, Life, life
 from tests.support.kept_state import keep_if_asked
 
-pytestmark = pytest.mark.timeout(1800)
-
 
 @pytest.fixture(scope="module")
 def toolchain() -> Toolchain:

@@ -15,10 +15,26 @@ from lockstep.cli.output import say
 from lockstep.paths import here
 from lockstep.toolchain import Toolchain, ensure, judges
 
+FAILED = 1
+"""pytest's exit code when tests ran and some failed; any other is no verdict about tests."""
+
+
+def _run(root: Path, *arguments: str) -> int:
+    """Run a module of this environment in the checkout; its output goes straight through. The exit code."""
+    return subprocess.run([sys.executable, "-m", *arguments], cwd=root, check=False).returncode
+
 
 def _python(root: Path, *arguments: str) -> bool:
-    """Run a module of this environment in the checkout; its output goes straight through."""
-    return subprocess.run([sys.executable, "-m", *arguments], cwd=root, check=False).returncode == 0
+    return _run(root, *arguments) == 0
+
+
+def _side_by_side(root: Path, jobs: int, *arguments: str) -> bool:
+    """Files of tests at once. What fails beside others is shown, and run again alone: that is the verdict."""
+    code = _run(root, "pytest", "-n", str(jobs), "--dist", "loadfile", "--no-loadscope-reorder", *arguments)
+    if code != FAILED:
+        return code == 0
+    say("== pytest, once more and one by one: what failed beside other tests")
+    return _python(root, "pytest", "--last-failed", "--last-failed-no-failures", "none", *arguments)
 
 
 def _policies(toolchain: Toolchain, folder: Path) -> bool:
@@ -62,8 +78,9 @@ def command(fast: bool, soak: int | None, jobs: int, pytest_arguments: Sequence[
     """Run every check and test, as CI does.
 
     Lint, format, types, policies, then pytest, whose summary comes last. All are run even if one
-    fails; the exit code is 1 if any did. The soak tests (kills and rounds by the hundred) run only with
-    --soak, and then alone; they print their counts and seeds, and LOCKSTEP_SEED repeats a run.
+    fails; the exit code is 1 if any did. A test that fails beside others is run once more, alone, and
+    that counts. The soak tests (kills and rounds by the hundred) run only with --soak, and then alone;
+    they print their counts and seeds, and LOCKSTEP_SEED repeats a run.
 
     \b
     Examples:
@@ -77,8 +94,6 @@ def command(fast: bool, soak: int | None, jobs: int, pytest_arguments: Sequence[
         say(f"== pytest, soak tests, {soak} rounds")
         sys.exit(0 if _python(root, "pytest", "--soak", str(soak), *pytest_arguments) else 1)
     marker = ["-m", "not e2e"] if fast else []
-    side_by_side = f"-n {jobs} --dist loadfile --no-loadscope-reorder".split()
-    share = [] if pytest_arguments or jobs == 1 else side_by_side
     checks: dict[str, Callable[[], bool]] = {
         "ruff check": lambda: _python(root, "ruff", "check", "."),
         "ruff format": lambda: _python(root, "ruff", "format", "--check", "."),
@@ -92,5 +107,8 @@ def command(fast: bool, soak: int | None, jobs: int, pytest_arguments: Sequence[
         judges.ensure(judges.names(), say)
     say("== pytest")
     sys.stderr.flush()
-    passed = _python(root, "pytest", *marker, *share, *pytest_arguments)
+    if pytest_arguments or jobs == 1:
+        passed = _python(root, "pytest", *marker, *pytest_arguments)
+    else:
+        passed = _side_by_side(root, jobs, *marker)
     sys.exit(0 if passed and not failed else 1)

@@ -1,0 +1,49 @@
+"""`./lockstep test`: what a failure beside other tests comes to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lockstep.cli.test import _side_by_side
+
+BARE = [word for name in ("hypothesispytest", "randomly", "anyio") for word in ("-p", f"no:{name}")]
+"""What such small tests need nothing of, and what takes longer than they."""
+
+BESIDE_OTHERS = "import os\ndef test_it(): assert 'PYTEST_XDIST_WORKER' not in os.environ\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with a test that fails beside others, and one that never does."""
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_ADDOPTS"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "test_beside.py").write_text(BESIDE_OTHERS)
+    (tmp_path / "test_good.py").write_text("def test_it(): pass\n")
+    return tmp_path
+
+
+def test_what_fails_beside_others_is_judged_alone(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert _side_by_side(root, 2, *BARE)
+    said = capfd.readouterr()
+    assert "1 failed, 1 passed" in said.out, "the first failure is not kept quiet"
+    assert "one by one" in said.err
+    assert said.out.rstrip().rpartition("\n")[2].strip("= ").startswith("1 passed")
+
+
+def test_what_fails_alone_too_has_failed(root: Path) -> None:
+    (root / "test_bad.py").write_text("def test_it(): assert False\n")
+    assert not _side_by_side(root, 2, *BARE)
+
+
+def test_what_cannot_be_read_is_no_verdict(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (root / "test_broken.py").write_text("this is no Python\n")
+    assert not _side_by_side(root, 2, *BARE)
+    assert not _side_by_side(root, 2, *BARE, "--no-such-option")
+
+
+def test_all_well_is_run_once(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (root / "test_beside.py").unlink()
+    assert _side_by_side(root, 2, *BARE)
+    assert "one by one" not in capfd.readouterr().err
