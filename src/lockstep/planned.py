@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,6 +110,7 @@ def _line(group: Sequence[Difference], names: tuple[str, str]) -> str:
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    value = _read(value)
     if isinstance(value, Mapping) and value:
         made_up = value.get("__defaults") or ()
         return {
@@ -124,6 +126,16 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
             for key, leaf in _flat(item, f"{path}[{index}]").items()
         }
     return {path: value}
+
+
+def _read(value: Any) -> Any:
+    """A document that is written as text, such as a policy, as what it says: its first line tells nothing."""
+    if not isinstance(value, str) or not value.startswith(("{", "[")):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def _neutral(value: Any, environment: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +53,18 @@ def test_children_stand_under_their_parent_and_the_stack_is_not_shown() -> None:
 
 def test_a_resource_whose_parent_is_not_there_is_shown_all_the_same() -> None:
     assert tree([Made("a:b:C", "orphan", "urn:elsewhere")]) == ["└─ a:b:C  orphan"]
+
+
+def test_a_document_in_a_text_differs_in_what_it_says() -> None:
+    def policy(days: int) -> Made:
+        return changed(tags={}, policy=json.dumps({"Version": "2012-10-17", "Statement": [{"Days": days}]}))
+
+    (found,) = differences([policy(90)], [policy(2555)], NAMES)
+    assert difference_lines([found], NAMES) == [
+        "aws:ec2:Vpc policy.Statement[0].Days: 90 in staging, 2555 in prod"
+    ]
+    (broken,) = differences([changed(tags={}, policy="{90")], [changed(tags={}, policy="{2555")], NAMES)
+    assert (broken.path, broken.ours) == ("policy", "{90")
 
 
 def test_the_name_of_the_environment_is_no_difference() -> None:
