@@ -7,7 +7,6 @@ about a minute; in the soak they come one by one, in random order, with a refres
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from lockstep.paths import cache
 from tests.conftest import Soak
 from tests.support import edits
-from tests.support.checkout import Checkout, make
+from tests.support.checkout import Checkout, make, own_cache
 from tests.support.children import awaited
 from tests.support.edits import BATCHES, Edit, Scene
 
@@ -30,9 +28,7 @@ def scene(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sce
     """A stack with a candidate at 5 % in local-a, and a cache of its own to do harm to."""
     checkout = make(tmp_path_factory.mktemp("check out"), built)
     own = tmp_path_factory.mktemp("cache")
-    for part in ("toolchain", "envs"):
-        # Linked: a program that is replaced there is replaced there alone.
-        shutil.copytree(cache() / part, own / part, symlinks=True, copy_function=_linked)
+    own_cache(own, _linked)  # linked: a program that is replaced there is replaced there alone
     checkout.extra["LOCKSTEP_CACHE"] = str(own)
     patch = pytest.MonkeyPatch()
     patch.setenv("LOCKSTEP_CACHE", str(own))

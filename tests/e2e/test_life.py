@@ -15,7 +15,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.support.checkout import Checkout, make
+from tests.support.checkout import Checkout, make, own_cache
 from tests.support.children import awaited
 
 ODD = """it's "quoted" & ünï cødé $HOME"""
@@ -196,9 +196,7 @@ def test_as_somebody_who_is_not_root(built: Path, request: pytest.FixtureRequest
     home = place / "home"
     home.mkdir()
     cache = home / ".cache" / "lockstep"
-    source = Path(os.environ.get("LOCKSTEP_CACHE", Path.home() / ".cache" / "lockstep"))
-    for part in ("toolchain", "envs"):
-        shutil.copytree(source / part, cache / part, symlinks=True)
+    own_cache(cache)
     subprocess.run(["chown", "-R", "65534:65534", str(checkout.root), str(home)], check=True)
     nobody = Nobody(checkout.root, checkout.port, {"HOME": str(home), "LOCKSTEP_CACHE": str(cache)})
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
@@ -22,7 +24,7 @@ import yaml
 
 from lockstep.local.ports import is_free
 from lockstep.local.supervisor import Supervisor
-from lockstep.paths import Paths
+from lockstep.paths import Paths, cache
 
 ROOT = Path(__file__).parents[2]
 SPAN = 24
@@ -58,6 +60,19 @@ def copy_tree(target: Path) -> None:
             shutil.copy2(source, target / name)
 
 
+def own_cache(target: Path, copy: Callable[[str, str], object] = shutil.copy2) -> None:
+    """A cache for one test alone: the programs and the environment of digits, not all that a user has."""
+    lock = hashlib.sha256((ROOT / "models" / "digits" / "serving.lock").read_bytes()).hexdigest()[:16]
+    parts = [cache() / "toolchain", *(cache() / "envs").glob(f"{lock}-*")]
+    for part in parts:
+        place = target / part.relative_to(cache())
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if part.is_dir():
+            shutil.copytree(part, place, symlinks=True, copy_function=copy)
+        else:
+            copy(str(part), str(place))
+
+
 @dataclass
 class Checkout:
     """`run` is the command line as a user has it; what it starts is gone after `close`."""
@@ -83,9 +98,9 @@ class Checkout:
         # Bytecode is written: the launcher has it made, and here the commands run without the launcher.
         left_out = ("PULUMI_", "LOCKSTEP_", "PYTHONDONTWRITEBYTECODE")
         kept = {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
-        cache = {key: os.environ[key] for key in ("LOCKSTEP_CACHE",) if key in os.environ}
+        place = {key: os.environ[key] for key in ("LOCKSTEP_CACHE",) if key in os.environ}
         path = os.pathsep.join([str(self.root / "src"), str(self.root)])
-        return {**kept, **cache, "PYTHONPATH": path, "NO_COLOR": "1", **self.extra}
+        return {**kept, **place, "PYTHONPATH": path, "NO_COLOR": "1", **self.extra}
 
     def start(self, *words: str, said: IO[str] | None = None, alone: bool = False) -> subprocess.Popen[str]:
         """Begin `./lockstep <words>`. said: a file for all that it prints; alone: in a session of its own."""
