@@ -61,7 +61,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     # Whole stacks take minutes: begun last, they would be waited for with nothing to do beside them.
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
     for item in items:
-        if item.get_closest_marker("e2e") is not None and item.get_closest_marker("timeout") is None:
+        if item.get_closest_marker("timeout") is None and asked:
+            item.add_marker(pytest.mark.timeout(0))
+        elif item.get_closest_marker("timeout") is None and item.get_closest_marker("e2e") is not None:
             item.add_marker(pytest.mark.timeout(1800))
 
 
