@@ -33,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", type=int, default=0, metavar="N", help="run the soak tests, N rounds each")
 
 
+@pytest.hookimpl(trylast=True)  # after the terminal reporter is there
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_TALLY] = []
     if (terminal := config.pluginmanager.get_plugin("terminalreporter")) is not None:

@@ -15,6 +15,7 @@ import pytest
 
 from lockstep.engine_locks import COMMAND, WRITE_S, EngineLocks
 from lockstep.lock import holder, locked
+from tests.support.children import awaited
 
 HERE = socket.gethostname()
 WAITS = "import sys; sys.stdin.read()"
@@ -98,9 +99,12 @@ def test_a_zombie_holds_nothing(at: Place) -> None:
 
 def engine(command: int) -> subprocess.Popen[bytes]:
     """A process that is an engine as far as can be seen: it says which command runs it."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", WAITS], stdin=subprocess.PIPE, env={**os.environ, COMMAND: str(command)}
     )
+    # The kernel shows a new program's variables a moment after it shows the program.
+    assert awaited(lambda: COMMAND in psutil.Process(process.pid).environ())
+    return process
 
 
 def test_the_update_of_a_killed_command_is_ended(at: Place) -> None:
