@@ -62,10 +62,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     # Whole stacks take minutes: begun last, they would be waited for with nothing to do beside them.
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
     for item in items:
-        if item.get_closest_marker("timeout") is None and asked:
-            item.add_marker(pytest.mark.timeout(0))
-        elif item.get_closest_marker("timeout") is None and item.get_closest_marker("e2e") is not None:
-            item.add_marker(pytest.mark.timeout(1800))
+        long = asked or item.get_closest_marker("e2e") is not None
+        if long and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(0 if asked else 1800))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

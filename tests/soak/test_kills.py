@@ -21,7 +21,7 @@ from tests.support import recovery
 from tests.support.checkout import Checkout
 from tests.support.kills import ROLES, kill, met, points
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(0)]
+pytestmark = pytest.mark.soak
 
 ENDS_S = 240.0
 LONGEST_S = 9.0

@@ -24,7 +24,7 @@ from tests.support.checkout import Checkout, make
 from tests.support.disk import Disk, small_disk
 from tests.support.kills import of_stack
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(0)]
+pytestmark = pytest.mark.soak
 
 ENDS_S = 240.0
 LONGEST_S = 9.0

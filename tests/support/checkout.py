@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
@@ -22,6 +21,7 @@ from typing import IO, Any
 import psutil
 import yaml
 
+from lockstep.local import environments
 from lockstep.local.ports import is_free
 from lockstep.local.supervisor import Supervisor
 from lockstep.paths import Paths, cache
@@ -62,15 +62,17 @@ def copy_tree(target: Path) -> None:
 
 def own_cache(target: Path, copy: Callable[[str, str], object] = shutil.copy2) -> None:
     """A cache for one test alone: the programs and the environment of digits, not all that a user has."""
-    lock = hashlib.sha256((ROOT / "models" / "digits" / "serving.lock").read_bytes()).hexdigest()[:16]
-    parts = [cache() / "toolchain", *(cache() / "envs").glob(f"{lock}-*")]
+    lock = (ROOT / "models" / "digits" / "serving.lock").read_bytes()
+    envs = cache() / "envs"
+    made = environments.place(lock, cache=envs, python=Path(sys.executable))
+    parts = [cache() / "toolchain", *envs.glob(f"{made.name}*")]
     for part in parts:
         place = target / part.relative_to(cache())
         place.parent.mkdir(parents=True, exist_ok=True)
         if part.is_dir():
             shutil.copytree(part, place, symlinks=True, copy_function=copy)
         else:
-            copy(str(part), str(place))
+            shutil.copy2(part, place)  # never linked: whoever looks at an environment sets its list's time
 
 
 @dataclass
