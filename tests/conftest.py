@@ -49,7 +49,11 @@ class _AtOnce:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
             self.terminal.ensure_newline()
-            self.terminal.write_line(f"{report.nodeid}: {report.when} failed after {report.duration:.1f} s")
+            crash = getattr(report.longrepr, "reprcrash", None)
+            why = f": {crash.message}" if crash is not None else ""
+            self.terminal.write_line(
+                f"{report.nodeid}: {report.when} failed after {report.duration:.1f} s{why}"
+            )
             self.terminal.write_line(report.longreprtext)
 
 

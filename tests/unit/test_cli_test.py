@@ -43,7 +43,31 @@ def test_what_cannot_be_read_is_no_verdict(root: Path, capfd: pytest.CaptureFixt
     assert not _side_by_side(root, 2, *BARE, "--no-such-option")
 
 
+def test_a_failure_of_a_test_that_is_no_more_is_forgotten(root: Path) -> None:
+    gone = root / "test_gone.py"
+    gone.write_text("def test_it(): assert False\n")
+    assert not _side_by_side(root, 2, *BARE)
+    gone.unlink()
+    assert _side_by_side(root, 2, *BARE)
+
+
 def test_all_well_is_run_once(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (root / "test_beside.py").unlink()
     assert _side_by_side(root, 2, *BARE)
     assert "one by one" not in capfd.readouterr().err
+
+
+UNSTEADY = """import os, pytest
+@pytest.mark.parametrize("name", [os.environ.get("PYTEST_XDIST_WORKER", "alone")])
+def test_it(name): pass
+"""
+
+
+def test_workers_that_find_different_tests_are_no_verdict(
+    root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (root / "test_unsteady.py").write_text(UNSTEADY)
+    assert not _side_by_side(root, 2, *BARE)
+    said = capfd.readouterr().out
+    assert "Different tests were collected" in said
+    assert "passed" not in said, "no test is run for want of those that failed"

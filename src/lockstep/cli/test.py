@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from lockstep.toolchain import Toolchain, ensure, judges
 FAILED = 1
 """pytest's exit code when tests ran and some failed; any other is no verdict about tests."""
 
+FAILURES = ".pytest_cache/v/cache/lastfailed"
+
 
 def _run(root: Path, *arguments: str) -> int:
     """Run a module of this environment in the checkout; its output goes straight through. The exit code."""
@@ -30,11 +33,25 @@ def _python(root: Path, *arguments: str) -> bool:
 
 def _side_by_side(root: Path, jobs: int, *arguments: str) -> bool:
     """Files of tests at once. What fails beside others is shown, and run again alone: that is the verdict."""
+    (root / FAILURES).unlink(missing_ok=True)  # of tests that may be no more
     code = _run(root, "pytest", "-n", str(jobs), "--dist", "loadfile", "--no-loadscope-reorder", *arguments)
     if code != FAILED:
         return code == 0
-    say("== pytest, once more and one by one: what failed beside other tests")
-    return _python(root, "pytest", "--last-failed", "--last-failed-no-failures", "none", *arguments)
+    failed = _failed(root)
+    say(f"== pytest, once more and one by one: what failed beside other tests ({len(failed)})")
+    return bool(failed) and _python(root, "pytest", *arguments, *failed)
+
+
+def _failed(root: Path) -> Sequence[str]:
+    """What pytest has kept of its last run as failed: tests, or files and workers that came to none.
+
+    They are named to the second run one by one. `--last-failed` would run every test there is where it
+    finds none of them again.
+    """
+    try:
+        return sorted(json.loads((root / FAILURES).read_text()))
+    except (OSError, ValueError):
+        return []
 
 
 def _policies(toolchain: Toolchain, folder: Path) -> bool:
