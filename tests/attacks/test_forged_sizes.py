@@ -12,9 +12,7 @@ import socket
 import subprocess
 import sys
 import textwrap
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from lockstep.audit.layout import head_key, record_key, tile_key
 from lockstep.audit.s3 import S3Bucket
 from tests.support.audit import ORIGIN
 from tests.support.forged import Forged
+from tests.support.loopback import calls
 from tests.support.versity import BUCKET, versity
 
 HUGE = 10 * 1024**3
@@ -124,33 +123,18 @@ def test_gigabytes_in_the_bucket(genuine: Forged, tmp_path: Path, size: int) -> 
         assert ["audit.object_too_large", record_key(3)] in one["problems"]
 
 
-@contextmanager
-def liar(head: bytes, body: bytes, times: int) -> Iterator[int]:
+def liar(head: bytes, body: bytes, times: int) -> AbstractContextManager[int]:
     """A server that answers every request with this, the body as often as it is taken. Yields its port."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
 
-        def answer(connection: socket.socket) -> None:
-            with connection:
-                connection.settimeout(60)
-                try:
-                    while not connection.recv(65536).endswith(b"\r\n\r\n"):
-                        pass
-                    connection.sendall(head)
-                    for _ in range(times):
-                        connection.sendall(body)
-                except OSError:
-                    return  # the reader has had enough
+    def answer(connection: socket.socket) -> None:
+        connection.settimeout(60)
+        while not connection.recv(65536).endswith(b"\r\n\r\n"):
+            pass
+        connection.sendall(head)
+        for _ in range(times):
+            connection.sendall(body)
 
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                threading.Thread(target=answer, args=(connection,), daemon=True).start()
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield int(server.getsockname()[1])
+    return calls(answer)
 
 
 PIECE = b"x" * 65536

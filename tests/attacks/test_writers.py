@@ -40,16 +40,25 @@ def meeting(writers: int) -> Iterator[int]:
 
         def gather() -> None:
             with server:
-                there = [server.accept()[0] for _ in range(writers)]
+                there: list[socket.socket] = []
+                waiting = [server]
+                while len(there) < writers:  # who connects and asks nothing is no writer
+                    for one in select.select(waiting, [], [])[0]:
+                        if one is server:
+                            waiting.append(server.accept()[0])
+                            continue
+                        waiting.remove(one)
+                        if one.recv(1):
+                            there.append(one)
                 while there:
+                    for one in there:
+                        one.sendall(b"!")
                     waiting = list(there)
                     while waiting:
                         for one in select.select(waiting, [], [])[0]:
                             waiting.remove(one)
                             if one.recv(1) == b"":
                                 there.remove(one)
-                    for one in there:
-                        one.sendall(b"!")
 
         thread = threading.Thread(target=gather, daemon=True)
         thread.start()

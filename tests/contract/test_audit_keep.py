@@ -231,7 +231,7 @@ def test_a_batch_on_a_real_bucket_outlives_a_kill(place: Place) -> None:
     drafts = [draft("history", claimed=WHO, history_reason=f"{number}") for number in range(300)]
     made = log.append_batch(drafts, expect_size=6, now=now, retention=MONTH)
     assert len(made) == 300
-    place.server.kill()
+    place.server.stop()
     assert place.writer.verify(place.server.folder()).ok
     place.server.start()
     place.note()

@@ -261,7 +261,7 @@ def test_a_log_survives_the_server(tmp_path: Path) -> None:
         writer = Writer(server.bucket())
         writer.story()
         through_s3 = writer.verify()
-        server.kill()
+        server.stop()
         from_folder = writer.verify(server.folder())
         assert through_s3 == from_folder and from_folder.ok
         with pytest.raises(Unavailable) as refused:

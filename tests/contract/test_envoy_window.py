@@ -36,6 +36,7 @@ from tests.support.gateway_objects import (
     services,
     written,
 )
+from tests.support.loopback import calls
 
 Json = dict[str, Any]
 MANAGER = "lockstep-test"
@@ -243,20 +244,16 @@ def dripping() -> Iterator[int]:
     """A port that begins an answer and goes on with it, a byte now and then."""
     ended = threading.Event()
 
-    def drip(server: socket.socket) -> None:
-        with contextlib.suppress(OSError), server.accept()[0] as client:
-            client.recv(1 << 16)
-            client.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
-            for _ in range(200):
-                if ended.wait(0.05):
-                    break
-                client.sendall(b" ")
+    def drip(client: socket.socket) -> None:
+        client.recv(1 << 16)
+        client.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+        for _ in range(200):
+            if ended.wait(0.05):
+                break
+            client.sendall(b" ")
 
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        running = threading.Thread(target=drip, args=[server])
-        running.start()
+    with calls(drip) as port:
         try:
-            yield server.getsockname()[1]
+            yield port
         finally:
             ended.set()
-            running.join()

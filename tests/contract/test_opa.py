@@ -30,6 +30,7 @@ from lockstep.gate.opa import QUESTION_S, Opa, private_opa
 from lockstep.ledger.reader import GATE_DEADLINE_S
 from tests.support import gate_inputs, opa
 from tests.support.gate_inputs import CANDIDATE, STANDING, cell, place
+from tests.support.loopback import calls
 
 REVISION = "checkout:0123456789abcdef"
 
@@ -254,20 +255,13 @@ def take(connection: socket.socket) -> None:
 @contextlib.contextmanager
 def impostor(behave: Callable[[socket.socket], None], question_s: float = 30.0) -> Iterator[Opa]:
     """Something on a loopback port that takes each question and does what it likes."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
 
-        def serve() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _ = server.accept()
-                    with connection, contextlib.suppress(OSError):
-                        take(connection)
-                        behave(connection)
+    def act(connection: socket.socket) -> None:
+        take(connection)
+        behave(connection)
 
-        threading.Thread(target=serve, daemon=True).start()
-        port = server.getsockname()[1]
+    with calls(act) as port:
         yield Opa(f"http://127.0.0.1:{port}", "token", REVISION, question_s=question_s)
-        server.shutdown(socket.SHUT_RDWR)
 
 
 def refused_by(behave: Callable[[socket.socket], None], question_s: float = 30.0) -> str:

@@ -10,7 +10,6 @@ import ssl
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -25,7 +24,7 @@ from lockstep.aws.proxies import LABELS, NAMESPACE, PATH, PORT
 from lockstep.local.httproute import ANNOTATION, backend_name, http_route
 from lockstep.table import SLOTS, Cell
 from tests.support import proxies
-from tests.support.loopback import Handler, served
+from tests.support.loopback import Handler, SecureServer, served
 
 Json = dict[str, Any]
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
@@ -208,12 +207,11 @@ def serving(cluster: FakeCluster) -> Iterator[FakeCluster]:
             status, value = cluster.answer(self.path, self.headers.get("authorization", ""))
             self.say(status, value)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Lists)
     with tempfile.TemporaryDirectory() as folder:
         both, cluster.ca = certificate(Path(folder))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(both)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server = SecureServer(Lists, context)
     cluster.port = server.server_address[1]
     with served(server):
         yield cluster

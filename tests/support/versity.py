@@ -93,12 +93,7 @@ class Server:
                 time.sleep(0.02)
 
     def stop(self) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(timeout=START_S)
-            self.process = None
-
-    def kill(self) -> None:
+        """End it at once: asked to end, it waits ten seconds for a caller who says nothing."""
         if self.process is not None:
             self.process.kill()
             self.process.wait(timeout=START_S)

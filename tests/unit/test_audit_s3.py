@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -179,7 +179,7 @@ class _Says(BaseHTTPRequestHandler):
 def test_only_a_404_says_that_there_is_no_bucket(
     monkeypatch: pytest.MonkeyPatch, status: int, headers: dict[str, str], code: str
 ) -> None:
-    server = HTTPServer(("127.0.0.1", 0), _Says)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Says)
     with served(server):
         bucket = S3Bucket(f"http://127.0.0.1:{server.server_address[1]}", "lockstep-audit", "a", "s")
         monkeypatch.setattr(_Says, "answer", (404, {}))

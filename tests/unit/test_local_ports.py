@@ -20,6 +20,7 @@ from lockstep.local.ports import Ports, holder, is_free, require_free
 from lockstep.local.probe import get
 from lockstep.lock import locked
 from tests.support.children import awaited, free_port
+from tests.support.loopback import calls
 
 ROOT = Path(__file__).parents[2]
 
@@ -185,18 +186,6 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
 # --- the probe
 
 
-def serve_raw(server: socket.socket, answer: bytes) -> threading.Thread:
-    def act() -> None:
-        connection, _ = server.accept()
-        with connection:
-            connection.recv(65536)
-            connection.sendall(answer)
-
-    thread = threading.Thread(target=act)
-    thread.start()
-    return thread
-
-
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
@@ -208,10 +197,12 @@ def serve_raw(server: socket.socket, answer: bytes) -> threading.Thread:
     ],
 )
 def test_a_probe_gives_an_answer_or_nothing(answer: bytes, expected: object) -> None:
-    with listening() as server:
-        thread = serve_raw(server, answer)
-        assert get(server.getsockname()[1], "/readyz") == expected
-        thread.join(timeout=10)
+    def act(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(answer)
+
+    with calls(act) as port:
+        assert get(port, "/readyz") == expected
 
 
 def test_a_probe_does_not_wait_for_ever() -> None:

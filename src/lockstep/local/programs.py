@@ -62,7 +62,8 @@ def bucket(stack: LocalStack, credentials: BucketCredentials) -> Program:
         credentials.access,
         credentials.secret,
     )
-    return Program(BUCKET, command.argv, dict(command.env), place.root)
+    # A put takes milliseconds; asked to end, it waits ten seconds for anybody who keeps a connection open.
+    return Program(BUCKET, command.argv, dict(command.env), place.root, stop_seconds=2)
 
 
 def gateway_bootstrap(stack: LocalStack, region: str) -> bytes:
