@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,7 @@ from tests.support.standin_aws import REGION
 REQUIREMENTS = paths.here().root / "requirements-moto.txt"
 
 
-@pytest.fixture(scope="session")
-def moto() -> Iterator[Path]:
+def moto_folder() -> Path:
     """The folder with moto, at the versions that the checkout pins; made once for all checkouts."""
     how = "--quiet --no-deps --compile-bytecode"
     made_by = hashlib.sha256(how.encode() + REQUIREMENTS.read_bytes()).hexdigest()
@@ -38,7 +37,12 @@ def moto() -> Iterator[Path]:
             install = [str(Path(sys.prefix) / "bin" / "uv"), "pip", "install", *how.split()]
             subprocess.run([*install, "--target", str(folder), "-r", str(REQUIREMENTS)], check=True)
             (folder / "done").touch()
-    yield folder
+    return folder
+
+
+@pytest.fixture(scope="session")
+def moto() -> Path:
+    return moto_folder()
 
 
 class Asking(CloudMocks):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from lockstep.cli import alone
 from lockstep.cli.test import _side_by_side
 
 BARE = [word for name in ("hypothesispytest", "randomly", "anyio") for word in ("-p", f"no:{name}")]
@@ -71,3 +75,44 @@ def test_workers_that_find_different_tests_are_no_verdict(
     said = capfd.readouterr().out
     assert "Different tests were collected" in said
     assert "passed" not in said, "no test is run for want of those that failed"
+
+
+# --- a loopback of their own
+
+SPACE = "/proc/self/ns/net"
+HERE = str(Path(SPACE).readlink())
+LOOK = f"""import os, socket
+with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+    print(os.readlink("{SPACE}"), *(name for _, name in socket.if_nameindex()))
+"""
+
+
+def looked(*before: str) -> tuple[list[str], str]:
+    """What a program sees of the network: its namespace and the interfaces; and what was said on stderr."""
+    argv = [*before, sys.executable, "-I", alone.__file__, sys.executable, "-c", LOOK]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    return done.stdout.split(), done.stderr
+
+
+def test_nobody_else_is_on_the_loopback_of_the_tests() -> None:
+    """Where that cannot be had, it is said."""
+    (where, *interfaces), said = looked()
+    if where == HERE:
+        assert "on the machine's own loopback" in said
+    else:
+        assert (interfaces, said) == (["lo"], "")
+
+
+def test_who_may_not_have_one_shares_that_of_the_machine() -> None:
+    drop = ["setpriv", "--bounding-set=-sys_admin", "--"] if os.geteuid() == 0 else []
+    (where, *_), said = looked(*drop)
+    assert where == HERE
+    assert said == "== on the machine's own loopback, beside others (Operation not permitted)\n"
+
+
+def test_a_whole_run_asks_for_one(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (root / "test_beside.py").write_text(f"import os\ndef test_it(): print(os.readlink('{SPACE}'))\n")
+    assert _side_by_side(root, 1, *BARE, "-rP")
+    said = capfd.readouterr()
+    assert "net:[" in said.out
+    assert HERE not in said.out or "on the machine's own loopback" in said.err

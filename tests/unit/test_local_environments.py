@@ -96,6 +96,29 @@ def test_a_link_made_elsewhere_is_no_change(tmp_path: Path) -> None:
     assert environments.changed_files(folder) == []
 
 
+def test_what_was_fetched_once_needs_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ensure(LOCK, tmp_path / "before")
+    for name in ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert ensure(LOCK, tmp_path / "after").exists()
+
+
+def test_what_is_missing_is_asked_of_the_registry(tmp_path: Path) -> None:
+    ensure(LOCK, tmp_path / "before")
+    uv, calls = tmp_path / "uv", tmp_path / "calls"
+    uv.write_text(
+        f"""#!/bin/sh
+echo "$@" >> "{calls}"
+case "$*" in *--offline*) echo "error: six was not found in the cache" >&2; exit 2;; esac
+exec "{UV}" --offline "$@"
+"""
+    )
+    uv.chmod(0o700)
+    environments.ensure(LOCK, cache=tmp_path / "after", uv=uv, python=PYTHON)
+    asked = [("--offline" in line, "sync" in line) for line in calls.read_text().splitlines()]
+    assert asked == [(False, False), (True, True), (False, True)]
+
+
 def test_it_is_made_once(tmp_path: Path) -> None:
     said: list[str] = []
     with concurrent.futures.ThreadPoolExecutor(3) as pool:

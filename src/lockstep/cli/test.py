@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from lockstep.cli import alone
 from lockstep.cli.output import say
 from lockstep.paths import here
 from lockstep.toolchain import Toolchain, ensure, judges
@@ -20,26 +21,33 @@ FAILED = 1
 """pytest's exit code when tests ran and some failed; any other is no verdict about tests."""
 
 FAILURES = ".pytest_cache/v/cache/lastfailed"
-
-
-def _run(root: Path, *arguments: str) -> int:
-    """Run a module of this environment in the checkout; its output goes straight through. The exit code."""
-    return subprocess.run([sys.executable, "-m", *arguments], cwd=root, check=False).returncode
+FETCHED = "tests.support.fetched"
 
 
 def _python(root: Path, *arguments: str) -> bool:
-    return _run(root, *arguments) == 0
+    """Run a module of this environment in the checkout; its output goes straight through."""
+    return subprocess.run([sys.executable, "-m", *arguments], cwd=root, check=False).returncode == 0
+
+
+def _pytest_alone(root: Path, *arguments: str) -> int:
+    """pytest on a loopback of its own (see `alone`), with no other network. The exit code."""
+    argv = [sys.executable, "-I", alone.__file__, sys.executable, "-m", "pytest", *arguments]
+    return subprocess.run(argv, cwd=root, check=False).returncode
+
+
+def _one_by_one(root: Path, *arguments: str) -> bool:
+    return _pytest_alone(root, *arguments) == 0
 
 
 def _side_by_side(root: Path, jobs: int, *arguments: str) -> bool:
     """Files of tests at once. What fails beside others is shown, and run again alone: that is the verdict."""
     (root / FAILURES).unlink(missing_ok=True)  # of tests that may be no more
-    code = _run(root, "pytest", "-n", str(jobs), "--dist", "loadfile", "--no-loadscope-reorder", *arguments)
+    code = _pytest_alone(root, "-n", str(jobs), "--dist", "loadfile", "--no-loadscope-reorder", *arguments)
     if code != FAILED:
         return code == 0
     failed = _failed(root)
     say(f"== pytest, once more and one by one: what failed beside other tests ({len(failed)})")
-    return bool(failed) and _python(root, "pytest", *arguments, *failed)
+    return bool(failed) and _one_by_one(root, *arguments, *failed)
 
 
 def _failed(root: Path) -> Sequence[str]:
@@ -96,8 +104,9 @@ def command(fast: bool, soak: int | None, jobs: int, pytest_arguments: Sequence[
 
     Lint, format, types, policies, then pytest, whose summary comes last. All are run even if one
     fails; the exit code is 1 if any did. A test that fails beside others is run once more, alone, and
-    that counts. The soak tests (kills and rounds by the hundred) run only with --soak, and then alone;
-    they print their counts and seeds, and LOCKSTEP_SEED repeats a run.
+    that counts. What tests need of registries is fetched first: they run without a network, on a loopback
+    of their own where root runs them. The soak tests (kills and rounds by the hundred) run only with
+    --soak, and then alone; they print their counts and seeds, and LOCKSTEP_SEED repeats a run.
 
     \b
     Examples:
@@ -120,12 +129,14 @@ def command(fast: bool, soak: int | None, jobs: int, pytest_arguments: Sequence[
     failed = [name for name, check in checks.items() if not _timed(name, check)]
     if failed:
         say(f"== failed before the tests: {', '.join(failed)}")
-    if not pytest_arguments:  # tests that are picked by hand make the judges that they ask
-        judges.ensure(judges.names(), say)
+    if pytest_arguments:  # tests that are picked by hand make and fetch what they need
+        passed = _timed("pytest", lambda: _python(root, "pytest", *marker, *pytest_arguments))
+        sys.exit(0 if passed and not failed else 1)
+    judges.ensure(judges.names(), say)
+    say("== what tests need of registries")
+    if not _python(root, FETCHED):
+        sys.exit(1)
     say("== pytest")
     sys.stderr.flush()
-    if pytest_arguments or jobs == 1:
-        passed = _python(root, "pytest", *marker, *pytest_arguments)
-    else:
-        passed = _side_by_side(root, jobs, *marker)
+    passed = _one_by_one(root, *marker) if jobs == 1 else _side_by_side(root, jobs, *marker)
     sys.exit(0 if passed and not failed else 1)

@@ -29,6 +29,7 @@ MARKER = "lockstep-lock.json"
 """Read again by every service when it starts (`lockstep.serving.startup`)."""
 
 BUILD_SECONDS = 900
+BUILD_FAILED = "environment.build_failed"
 
 Progress = Callable[[str], None]
 
@@ -179,12 +180,7 @@ def _build(lock: bytes, digest: str, folder: Path, uv: Path, python: Path) -> No
         env, requirements = work / "env", work / "requirements.txt"
         requirements.write_bytes(lock)
         _uv(uv, "venv", "--relocatable", "--python", str(python), str(env))
-        # Compiled now, because a service never writes bytecode; no builds, because a build runs
-        # code that no hash covers.
-        _uv(
-            uv, "pip", "sync", "--require-hashes", "--no-build", "--compile-bytecode",
-            "--python", str(env / "bin" / "python"), str(requirements),
-        )  # fmt: skip
+        _sync(uv, env / "bin" / "python", requirements)
         with (env / MARKER).open("w") as marker:
             json.dump({"digest": digest}, marker)
             marker.flush()
@@ -194,6 +190,20 @@ def _build(lock: bytes, digest: str, folder: Path, uv: Path, python: Path) -> No
         write_atomic(_list_file(folder), json.dumps(_hashes(folder, _walk(folder))).encode())
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _sync(uv: Path, python: Path, requirements: Path) -> None:
+    """Compiled now, because a service never writes bytecode; no builds, because a build runs code that no
+    hash covers. Every package is named by its hash, so one that uv has kept is as good as the registry's,
+    which is asked only where one is missing: an environment is put right without a network, too."""
+    words = ["pip", "sync", "--require-hashes", "--no-build", "--compile-bytecode"]
+    words += ["--python", str(python), str(requirements)]
+    try:
+        _uv(uv, "--offline", *words)
+    except LockstepError as error:
+        if error.code != BUILD_FAILED:
+            raise
+        _uv(uv, *words)
 
 
 def _version(python: Path) -> str:
@@ -254,6 +264,6 @@ def _failure(said: str) -> LockstepError:
         )
     return LockstepError(
         "the serving environment cannot be made: " + " | ".join(said.strip().splitlines()[-6:]),
-        code="environment.build_failed",
+        code=BUILD_FAILED,
         remedy="see whether the package registry answers, and run the command again",
     )
