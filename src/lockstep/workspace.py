@@ -24,6 +24,8 @@ from lockstep.toolchain import Toolchain, ensure
 
 LOCAL, AWS = "local", "aws"
 BACKEND = "PULUMI_BACKEND_URL"
+COMPRESSED = "PULUMI_DIY_BACKEND_GZIP"
+"""An engine without it reads what one with it has written, and the other way round."""
 SHARED = ("s3://", "file://")
 """Where the state of a stack in the cloud may lie: a bucket; a folder, for whoever tries things out."""
 Progress = Callable[[str], None]
@@ -103,7 +105,8 @@ class Workspace:
                 code="state.no_backend",
                 remedy=f"export {BACKEND}=s3://<the state bucket>; docs/aws.md says how it is made, once",
             )
-        return {BACKEND: url}
+        # The engine writes the whole state at each step: gigabytes for one `up`, a twentieth of it so.
+        return {BACKEND: url, COMPRESSED: "true"}
 
 
 def prepare(workspace: Workspace, progress: Progress) -> Toolchain:

@@ -14,6 +14,7 @@ from lockstep.paths import here
 from lockstep.standin import project
 from lockstep.standin.aws.moto_judge import FOLDER_VARIABLE
 from lockstep.toolchain import ensure
+from lockstep.workspace import COMPRESSED
 from tests.support.moto import moto
 
 __all__ = ["moto"]  # the fixture, where pytest finds it
@@ -47,7 +48,7 @@ def test_moto_takes_a_stack_as_the_engine_makes_it_and_takes_it_down(
     }
     folder = tmp_path / "offline"
     made = project.make(here(), stack, program=tmp_path / "program", folder=folder, config=config)
-    environment = {**made.environment(toolchain), FOLDER_VARIABLE: str(moto)}
+    environment = {**made.environment(toolchain), FOLDER_VARIABLE: str(moto), COMPRESSED: "true"}
 
     def engine(*words: str, fails: bool = False, **more: str) -> str:
         command = [str(toolchain.pulumi), "-C", str(folder), *words]

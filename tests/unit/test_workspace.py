@@ -112,7 +112,9 @@ def test_the_state_of_a_cloud_stack_is_where_its_people_say(
     monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://lockstep-state")
     given = cloud(workspace).environment(TOOLS)
     assert given["PULUMI_BACKEND_URL"] == "s3://lockstep-state"
+    assert given["PULUMI_DIY_BACKEND_GZIP"] == "true"
     assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in given
+    assert "PULUMI_DIY_BACKEND_GZIP" not in workspace.environment(TOOLS)
     assert workspace.environment(TOOLS)["PULUMI_BACKEND_URL"].startswith("file://")
 
 
