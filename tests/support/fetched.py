@@ -1,6 +1,6 @@
 """What tests need of package registries, made before they run: they may have no network.
 
-`python -m tests.support.fetched` says nothing when nothing is to do.
+`python -m tests.support.fetched` says what it makes sure of.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from lockstep.cli.output import say
 from lockstep.local import environments
 from tests.support.moto import moto_folder
 from tests.support.serving import MODEL, environment
@@ -24,6 +25,10 @@ def kept_by_uv() -> None:
 
 
 if __name__ == "__main__":
-    moto_folder()
-    environment()
-    kept_by_uv()
+    for what, there in (
+        ("moto", moto_folder),
+        ("the serving environment of digits", environment),
+        ("its packages, kept by uv", kept_by_uv),
+    ):
+        say(f"   {what}")
+        there()
