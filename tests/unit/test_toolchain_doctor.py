@@ -79,7 +79,17 @@ def test_without_any_go_no_network_is_asked(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     part = machine.network()
     assert not part.wrong
-    assert "not asked" in part.found
+    assert part.found.startswith("no Go says") and "not asked" in part.found
+
+
+def test_a_go_that_names_no_proxy_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    go.write_text("#!/bin/sh\n[ $1 = env ] || echo go version go1.99 linux/amd64\n")
+    go.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    part = machine.network()
+    assert not part.wrong
+    assert part.found.startswith("no Go says")
 
 
 def test_a_port_that_is_taken_is_wrong(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

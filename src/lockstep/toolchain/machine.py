@@ -163,14 +163,17 @@ def memory() -> Part:
 def network() -> Part:
     """Whether Go's module proxy answers; asked only while there is something to build."""
     remedy = "see that this machine can reach it, or set GOPROXY to one that it can reach"
+    unasked = Part("network", True, "no Go says which module proxy it would ask; not asked", needed=False)
     try:
         go = golang.find_go((1,))
         said = subprocess.run(
             [go, "env", "GOPROXY"], env=golang.environment(), capture_output=True, text=True, timeout=60
         ).stdout
     except (Unavailable, OSError, subprocess.TimeoutExpired):
-        return Part("network", True, "no Go says which module proxy it would ask; not asked", needed=False)
+        return unasked
     proxy = said.strip().replace("|", ",").partition(",")[0]
+    if not proxy:
+        return unasked
     if not proxy.startswith("http"):
         return Part("network", True, f"GOPROXY is {proxy}; not asked", needed=False)
     shown = _without_password(proxy)
