@@ -7,6 +7,7 @@ shares that of the machine, and is told so.
 """
 
 import ctypes
+import errno
 import fcntl
 import os
 import socket
@@ -34,11 +35,31 @@ def bring_up() -> None:
         fcntl.ioctl(asking, SIOCSIFFLAGS, struct.pack(IFREQ, b"lo", flags | IFF_UP))
 
 
+def refusal() -> str:
+    """Why there is no such loopback; empty where there is one. Tried in a child: there is no way back."""
+    child = os.fork()
+    if child == 0:
+        number = errno.EIO
+        try:
+            leave()
+            bring_up()
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                socket.create_connection(server.getsockname(), timeout=5).close()
+            number = 0
+        except OSError as error:
+            number = error.errno or errno.EIO
+        finally:
+            os._exit(number)
+    number = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if number < 0:
+        return f"whoever asked was ended by signal {-number}"
+    return os.strerror(number) if number else ""
+
+
 if __name__ == "__main__":
-    try:
-        leave()
-    except OSError as error:
-        sys.stderr.write(f"== on the machine's own loopback, beside others ({error.strerror})\n")
+    if why := refusal():
+        sys.stderr.write(f"== on the machine's own loopback, beside others ({why})\n")
     else:
+        leave()
         bring_up()
     os.execv(sys.argv[1], sys.argv[1:])
