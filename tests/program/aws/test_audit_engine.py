@@ -90,7 +90,7 @@ def test_what_a_destroy_leaves_is_taken_up_by_a_run_that_adopts(tmp_path: Path) 
     stack.run("destroy", "--yes", "--skip-preview")
     assert stack.state() == {}
     said = stack.run("up", "--yes", "--skip-preview", fails=True)
-    assert "BucketAlreadyOwnedByYou" in said
+    assert "BucketAlreadyOwnedByYou" in said, said
     # Several are, and which of them the engine meets first, it does not say.
     assert re.search(r"the bucket lockstep-[a-z0-9-]+ is left of an earlier stack of this name", said), said
     assert "next: ./lockstep up -s staging takes it over" in said
