@@ -10,7 +10,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -265,7 +265,8 @@ def interruptible() -> Iterator[list[int]]:
             import psutil
 
             for child in psutil.Process().children():
-                child.send_signal(signal.SIGINT)
+                with suppress(psutil.NoSuchProcess):  # it has ended since it was listed
+                    child.send_signal(signal.SIGINT)
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +114,8 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path, toolchain: Toolchain) -> Project:
+def project(tmp_path: Path, toolchain: Toolchain) -> Iterator[Project]:
+    """A project made for one test; nothing that it started is left when the test has failed either."""
     folder = tmp_path / "project with space"
     (folder / "plugin").mkdir(parents=True)
     (folder / "Pulumi.yaml").write_text(PROJECT)
@@ -132,13 +135,16 @@ def project(tmp_path: Path, toolchain: Toolchain) -> Project:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_STACK": "dev",
-            "LOCKSTEP_TEST_MARKER": f"marker of {tmp_path.name}",
+            "LOCKSTEP_TEST_MARKER": f"marker {uuid.uuid4()}",
         },
     )
     assert made.pulumi("stack", "init", "dev").returncode == 0
     assert made.pulumi("config", "set", "greeting", "hello, world").returncode == 0
     assert made.pulumi("config", "set", "--secret", "word", "hush").returncode == 0
-    return made
+    yield made
+    for process in of_this_test(made):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def of_this_test(project: Project) -> list[psutil.Process]:
@@ -151,6 +157,14 @@ def of_this_test(project: Project) -> list[psutil.Process]:
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue
     return found
+
+
+def command_line(process: psutil.Process) -> str:
+    """The words of its command; none where it has ended since it was found."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def wait_until(true: Callable[[], bool], what: str, deadline_s: float = 20) -> None:
@@ -238,9 +252,11 @@ def test_nothing_outlives_a_killed_engine(project: Project) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_until(lambda: any(p.name() == "sleep" for p in of_this_test(project)), "the program sleeps", 60)
+    wait_until(
+        lambda: any(command_line(p) == "sleep 300" for p in of_this_test(project)), "the program sleeps", 60
+    )
     assert len(of_this_test(project)) >= 5, "engine, host, program, its child, plugin"
-    told = [p for p in of_this_test(project) if "json.loads(told)" in " ".join(p.cmdline())]
+    told = [p for p in of_this_test(project) if "json.loads(told)" in command_line(p)]
     assert len(told) == 1, "the plugin runs in the interpreter that waited for it"
     engine.kill()
     engine.wait()
@@ -257,7 +273,7 @@ def test_an_interrupted_engine_ends_soon(project: Project) -> None:
         stderr=subprocess.DEVNULL,
     )
     wait_until(
-        lambda: any("pulumi-language-python-exec" in " ".join(p.cmdline()) for p in of_this_test(project)),
+        lambda: any("pulumi-language-python-exec" in command_line(p) for p in of_this_test(project)),
         "the program runs",
         60,
     )

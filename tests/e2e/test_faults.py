@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -124,7 +125,8 @@ def _a_kill_between_intent_and_outcome(checkout: Checkout, better: str) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     for child in psutil.Process(process.pid).children(recursive=True):
-        child.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may have ended by now
+            child.kill()
     process.kill()
     process.communicate()
     status = checkout.json("status")

@@ -99,7 +99,7 @@ def one_of_each(checkout: Checkout) -> None:
     daemon = checkout.supervisor._daemon_pid()
     assert daemon is not None
     ours = {daemon, *(process.pid for process in psutil.Process(daemon).children(recursive=True))}
-    strays = [process.cmdline() for process in of_checkout(checkout) if process.pid not in ours]
+    strays = {process.pid: words for process, words in _of(checkout) if process.pid not in ours}
     assert not strays, strays
     ports = json.loads((checkout.paths.stack("local").run / "ports.json").read_bytes())
     listening: Counter[int] = Counter()
@@ -112,12 +112,17 @@ def one_of_each(checkout: Checkout) -> None:
 
 def of_checkout(checkout: Checkout) -> list[psutil.Process]:
     """The processes that work in this checkout, or name it; without this one."""
+    return [process for process, _ in _of(checkout)]
+
+
+def _of(checkout: Checkout) -> list[tuple[psutil.Process, str]]:
+    """Those processes, each with the words of its command as they were when it was found."""
     root, found = str(checkout.root), []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            names = root in " ".join(process.cmdline()) or process.cwd().startswith(root)
-            if names and process.pid != os.getpid():
-                found.append(process)
+            words = " ".join(process.cmdline())
+            if (root in words or process.cwd().startswith(root)) and process.pid != os.getpid():
+                found.append((process, words))
     return found
 
 

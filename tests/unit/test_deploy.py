@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from lockstep.deploy import LOCKED, Engine, Touch, _plain, _Watch, interruptible
@@ -143,6 +144,17 @@ def test_signals_are_the_engines_while_it_runs_and_ours_again_after(at: Fixture)
         time.sleep(0.01)
     assert received == [signal.SIGINT]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_engine_that_has_just_ended_is_no_error_of_the_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = subprocess.Popen(["true"])
+    listed = psutil.Process(child.pid)
+    child.wait()
+    monkeypatch.setattr(psutil.Process, "children", lambda _: [listed])
+    with interruptible() as received:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+    assert received == [signal.SIGTERM]
 
 
 END = """
