@@ -62,7 +62,7 @@ def audit_bucket(ground: Ground) -> Records:
     copied = _copy(ground, there, arns[keys.COPY])
     watched = trail(ground, here, there, arns[keys.DATA])
     parts = buckets.settings(here, "audit", name, bucket, arns[keys.DATA])
-    replication = _replication(ground, here, arns, [*parts, copied])
+    replication = _replication(ground, here, arns, bucket, [*parts, copied])
     buckets.policy(
         here, "audit", name, texts.of_names(ground, seals.audit, BUCKET), [*parts, replication, watched]
     )
@@ -116,9 +116,10 @@ def _replication(
     ground: Ground,
     here: Keeping,
     arns: Mapping[str, pulumi.Output[str]],
+    bucket: pulumi.Resource,
     after: list[pulumi.Resource],
 ) -> pulumi.Resource:
-    """Copies every version with its lock, and no deletion."""
+    """Copies every version with its lock, and no deletion. The role waits for the bucket: see `_keys`."""
     settings, replica, name = ground.settings, ground.cloud.replica, ground.name(REPLICATION)
     trusts = texts.of_names(ground, trust.replication, TRUST)
     role = aws.iam.Role(
@@ -126,7 +127,7 @@ def _replication(
         name=name,
         assume_role_policy=trusts,
         permissions_boundary=ground.boundary,
-        opts=here.options(name, regional=False),
+        opts=here.options(name, after=[bucket], regional=False),
     )
     rights = texts.of_keys(ground, roles.replication, arns, IDENTITY)
     allowed = aws.iam.RolePolicy(

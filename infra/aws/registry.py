@@ -41,7 +41,7 @@ def registry(ground: Ground) -> Registry:
     parts = buckets.settings(here, "registry", name, made, None)
     _abandoned(here, name, parts)
     buckets.policy(here, "registry", name, texts.of_names(ground, seals.registry, BUCKET), parts)
-    repositories = {region: _repository(ground, tree, region) for region in ground.settings.regions}
+    repositories = {region: _repository(ground, tree, region, made) for region in ground.settings.regions}
     _copied(ground, tree, list(repositories.values()))
     tree.register_outputs({})
     return Registry(
@@ -69,8 +69,13 @@ def _abandoned(here: Keeping, name: str, after: list[pulumi.Resource]) -> None:
     )
 
 
-def _repository(ground: Ground, tree: pulumi.Resource, region: str) -> aws.ecr.Repository:
-    """No rule ever removes an image: one that a rollback goes back to may be the oldest there is."""
+def _repository(
+    ground: Ground, tree: pulumi.Resource, region: str, after: pulumi.Resource
+) -> aws.ecr.Repository:
+    """No rule ever removes an image: one that a rollback goes back to may be the oldest there is.
+
+    After the bucket: where an earlier stack left both, the bucket is what says how to take them over.
+    """
     name = ground.name(IMAGES)
     kept = keeping(ground, tree, region, part=REGISTRY)
     if kept.adopt:
@@ -86,7 +91,7 @@ def _repository(ground: Ground, tree: pulumi.Resource, region: str) -> aws.ecr.R
         image_scanning_configuration={"scan_on_push": True},
         encryption_configurations=[{"encryption_type": "KMS"}],
         force_delete=False,
-        opts=kept.options(name, unreadable=("force_delete",)),
+        opts=kept.options(name, after=[after], unreadable=("force_delete",)),
     )
 
 

@@ -69,8 +69,13 @@ def test_everything_is_kept_when_the_stack_is_destroyed() -> None:
             assert each.retained, f"{each.key} would be deleted"
 
 
-def test_no_key_is_made_in_vain_where_a_bucket_is_left_over() -> None:
+def test_nothing_is_made_in_vain_where_the_bucket_is_left_over() -> None:
+    """Buckets say how to take over what an earlier stack left; nothing else may be made, or fail, before."""
     made = records()
+    buckets = made.of(":Bucket")
+    for each in made.registered.values():
+        if each.type.startswith("aws:") and each not in buckets:
+            assert any(made.waits_for(each, bucket) for bucket in buckets), each.key
     for each in made.of(":Key"):
         assert made.waits_for(each, on(made, "Bucket", LOG)), each.name
 

@@ -29,6 +29,15 @@ def test_no_image_is_written_over_or_left_unscanned() -> None:
         assert each.retained, "a rollback may need its oldest image"
 
 
+def test_what_an_earlier_stack_left_is_met_at_the_bucket_first() -> None:
+    """It alone says how to take over what was left, so nothing else of it may fail before."""
+    made = declared()
+    bucket = made.named("registry-bucket")
+    for each in made.registered.values():
+        if each.retained and each is not bucket:
+            assert made.waits_for(each, bucket), each.key
+
+
 def test_nothing_removes_an_image_that_a_rollback_may_need() -> None:
     assert declared().of(":LifecyclePolicy") == []
 
