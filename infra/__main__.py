@@ -10,7 +10,8 @@ from infra.program import build
 from lockstep.errors import LockstepError
 
 try:
-    outputs = build(load(json.loads(os.environ.get("PULUMI_CONFIG", "{}"))))
+    config = json.loads(os.environ.get("PULUMI_CONFIG", "{}"))
+    outputs = build(load(config, f"Pulumi.{pulumi.get_stack()}.yaml"))
 except LockstepError as error:
     raise pulumi.RunError(str(error)) from None  # the message alone, without a traceback
 for name, value in outputs.items():

@@ -113,13 +113,13 @@ def defaults(project_file: Path) -> dict[str, Any]:
     return {key: spec["default"] for key, spec in declared.items() if "default" in spec}
 
 
-def load(values: Mapping[str, Any]) -> Settings:
+def load(values: Mapping[str, Any], file: str = "Pulumi.<stack>.yaml") -> Settings:
     """Settings from `lockstep:key` -> value, as the engine or a stack file has them.
 
     The engine hands over text, with JSON for anything but strings, and rewrites numbers and booleans
     in a stack file as text; so text that is meant to be something else is read as JSON. Defaults are
     filled in by the engine, or by a caller that reads the file itself (`defaults`).
-    Raises UsageError `config.invalid` that lists every problem with its key.
+    Raises UsageError `config.invalid` that lists every problem with its key. file: what it calls the file.
     """
     read: dict[str, Any] = {}
     problems: list[str] = []
@@ -132,10 +132,10 @@ def load(values: Mapping[str, Any]) -> Settings:
             except json.JSONDecodeError:
                 problems.append(f"{key}: {value!r} is not a {_type_name(kind)}")
                 del read[key]
-    return _settings(read, problems)
+    return _settings(read, problems, file)
 
 
-def _settings(values: dict[str, Any], problems: list[str]) -> Settings:
+def _settings(values: dict[str, Any], problems: list[str], file: str) -> Settings:
     own = {key.removeprefix(NAMESPACE): value for key, value in values.items() if key.startswith(NAMESPACE)}
     for key in sorted(own.keys() - TYPES.keys()):
         problems.append(f"{NAMESPACE}{key}: unknown key{_did_you_mean(key)}")
@@ -160,9 +160,9 @@ def _settings(values: dict[str, Any], problems: list[str]) -> Settings:
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
         raise UsageError(
-            f"the stack's config has {len(problems)} problem(s):\n{lines}",
+            f"{file} has {len(problems)} problem{'s' if len(problems) > 1 else ''}:\n{lines}",
             code="config.invalid",
-            remedy="fix these keys in Pulumi.<stack>.yaml; Pulumi.yaml describes each key",
+            remedy=f"fix these keys in {file}; Pulumi.yaml describes each key",
         )
     return Settings(
         target=own["target"],

@@ -39,7 +39,7 @@ class StackFile:
 
     def settings(self, data: bytes | None = None) -> Settings:
         """The file's settings, or those of `data` in its place. Raises UsageError `config.*`."""
-        return load({**defaults(self.project_file), **self.values(data)})
+        return load({**defaults(self.project_file), **self.values(data)}, self.path.name)
 
     def store(self) -> str:
         """The one key `store`, also of a file whose table is not good: mending it takes `release list`."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 from lockstep.errors import UsageError
 from lockstep.files import write_atomic
@@ -21,6 +22,9 @@ from lockstep.lock import locked
 from lockstep.paths import PROJECT, Paths
 from lockstep.stackfile import StackFile
 from lockstep.toolchain import Toolchain, ensure
+
+if TYPE_CHECKING:
+    from lockstep.checks import Problem
 
 LOCAL, AWS = "local", "aws"
 BACKEND = "PULUMI_BACKEND_URL"
@@ -151,21 +155,26 @@ def prepare(workspace: Workspace, progress: Progress) -> Toolchain:
 
 
 def _prepare_cloud(workspace: Workspace, progress: Progress) -> Toolchain:
-    """The programs first, because OPA judges the plan. Raises UsageError `stack.unready` with every problem
-    that `check` knows."""
-    from lockstep.checks import problems
+    """Raises UsageError `stack.unready` with every problem that `check` knows; before any program is made
+    where the stack file itself is wrong, because then there is no plan for OPA to judge."""
+    from lockstep.checks import is_readable, problems
 
+    if not is_readable(workspace):
+        raise _unready(workspace, problems(workspace))
     toolchain = ensure(progress)
-    found = problems(workspace)
-    if found:
-        lines = "\n".join(f"  {each.message} [{each.code}]" for each in found)
-        raise UsageError(
-            f"{workspace.stack} is not ready:\n{lines}",
-            code="stack.unready",
-            remedy=f"./lockstep check {workspace.stack} says what to do about each",
-        )
+    if found := problems(workspace):
+        raise _unready(workspace, found)
     workspace.paths.state.mkdir(parents=True, exist_ok=True)
     return toolchain
+
+
+def _unready(workspace: Workspace, found: Sequence[Problem]) -> UsageError:
+    lines = "\n".join(f"  {each.message} [{each.code}]" for each in found)
+    return UsageError(
+        f"{workspace.stack} is not ready:\n{lines}",
+        code="stack.unready",
+        remedy=f"./lockstep check {workspace.stack} says what to do about each",
+    )
 
 
 def build_digits(paths: Paths, progress: Progress) -> str:

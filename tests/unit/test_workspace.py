@@ -93,7 +93,10 @@ def cloud(workspace: Workspace) -> Workspace:
     return Workspace(workspace.paths, "prod")
 
 
-def test_a_cloud_stack_says_all_that_is_wrong_before_anything_is_asked(workspace: Workspace) -> None:
+def test_a_cloud_stack_says_all_that_is_wrong_before_anything_is_made(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lockstep.workspace.ensure", lambda _: pytest.fail("programs were made"))
     with pytest.raises(UsageError) as caught:
         prepare(cloud(workspace), lambda _: None)
     assert caught.value.code == "stack.unready"

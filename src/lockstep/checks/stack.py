@@ -42,6 +42,11 @@ def problems(workspace: Workspace, *, reach: bool = False) -> list[Problem]:
     return found
 
 
+def is_readable(workspace: Workspace) -> bool:
+    """Whether the stack file makes settings, so that there is a plan to judge."""
+    return _settings(workspace, []) is not None
+
+
 def notes(workspace: Workspace, *, reach: bool = False) -> list[str]:
     """What is to be known of a stack that has nothing wrong with it.
 

@@ -57,7 +57,7 @@ def _offline(stack: str, output: str) -> None:
     from lockstep.standin.preview import preview
     from lockstep.standin.project import BANNER
     from lockstep.toolchain import ensure
-    from lockstep.workspace import LOCAL
+    from lockstep.workspace import LOCAL, Workspace
 
     if stack == LOCAL:
         raise UsageError(
@@ -66,10 +66,12 @@ def _offline(stack: str, output: str) -> None:
             remedy="./lockstep preview, or ./lockstep preview staging --offline",
         )
     say(BANNER)
+    other, found = HELD_AGAINST.get(stack), []
+    for each in filter(None, (stack, other)):
+        Workspace(here(), each).file.settings()  # a wrong file is said before anything is made
     toolchain = ensure(step_line)
     with timed(f"previewing {stack}"):
         shown = preview(here(), stack, lambda: toolchain, step_line)
-    other, found = HELD_AGAINST.get(stack), []
     if other is not None:
         with timed(f"previewing {other}, to hold it against"):
             against = preview(here(), other, lambda: toolchain, step_line)
