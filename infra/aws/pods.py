@@ -24,7 +24,12 @@ DRAIN_S = 15
 """Five seconds until the gateways no longer send anything, and the server's own five to end."""
 WARM_UP_S = 600
 """How long a pod may take to fetch, verify and warm up before it is started anew."""
+PLACED = "20m"
+"""How long the engine waits for a placement: a GPU node is made first, then image and release are fetched."""
 DNS = 53
+RESOLVERS = ("172.20.0.0/16", "10.100.0.0/16", "169.254.0.0/16")
+"""Where the cluster's DNS is asked, beside the VPC: the two ranges that EKS gives services their addresses
+from, and what a node answers itself. Auto Mode runs DNS on each node, not in pods that a rule could name."""
 POD_IDENTITY = "169.254.170.23/32"
 """Where the Pod Identity agent hands out credentials, on each node."""
 GATEWAY_NAMESPACE = str(charts()["gateway"]["namespace"])
@@ -239,6 +244,7 @@ def scaler(pod: Pod) -> Json:
 def network_policy(pod: Pod) -> Json:
     """In: the gateway, and the scaler that reads the metrics. Out: names, credentials, and the endpoints
     inside the VPC; nothing else, so a release that phones home reaches nobody."""
+    resolvers: list[Json] = [{"ipBlock": {"cidr": cidr}} for cidr in (*RESOLVERS, pod.vpc)]
 
     def namespace(name: str) -> Json:
         return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
@@ -255,7 +261,10 @@ def network_policy(pod: Pod) -> Json:
                 {"from": [namespace(GATEWAY_NAMESPACE), namespace(SCALER_NAMESPACE)], "ports": ports(PORT)}
             ],
             "egress": [
-                {"to": [namespace("kube-system")], "ports": [*ports(DNS, protocol="UDP"), *ports(DNS)]},
+                {
+                    "to": [namespace("kube-system"), *resolvers],
+                    "ports": [*ports(DNS, protocol="UDP"), *ports(DNS)],
+                },
                 {"to": [{"ipBlock": {"cidr": POD_IDENTITY}}], "ports": ports(80)},
                 {"to": [{"ipBlock": {"cidr": pod.vpc}}], "ports": ports(443)},
             ],

@@ -50,8 +50,9 @@ class Place:
         return (self.gateway,)
 
     def options(self, *, after: Sequence[pulumi.Resource] = (), **more: Any) -> pulumi.ResourceOptions:
-        """The options of an object in this region's cluster: after nodes and controllers, gone with it."""
-        return self.inside.options(after=[*self.ready, *after], **more)
+        """The options of what serves or routes in this region's cluster: after nodes and controllers. A
+        destroy takes it away itself: left to go with the cluster, it would go on while nodes are drained."""
+        return self.inside.options(after=[*self.ready, *after], **{"deleted_with": None, **more})
 
 
 def region(ground: Ground, name: str, *, after: Sequence[pulumi.Resource]) -> Place:

@@ -12,6 +12,7 @@ import pulumi_kubernetes as kubernetes
 
 from infra.aws import pods
 from infra.aws.estate import Estate
+from infra.aws.policies.names import role_name
 from infra.aws.region import Place
 from infra.aws.warrant import release_warrant
 from lockstep.local.httproute import backend_name
@@ -55,7 +56,12 @@ def service(
     policy = kubernetes.networking.v1.NetworkPolicy(name, **pods.network_policy(pod), opts=inside)
     kubernetes.core.v1.Service(name, **pods.service(pod), opts=inside)
     deployment = kubernetes.apps.v1.Deployment(
-        name, **pods.deployment(pod), opts=place.options(after=[account, policy, *identity])
+        name,
+        **pods.deployment(pod),
+        opts=place.options(
+            after=[account, policy, *identity],
+            custom_timeouts=pulumi.CustomTimeouts(create=pods.PLACED, update=pods.PLACED),
+        ),
     )
     behind = place.options(after=[deployment])
     kubernetes.policy.v1.PodDisruptionBudget(name, **pods.disruption_budget(pod), opts=behind)
@@ -71,7 +77,7 @@ def _identity(
     """The role of this service's pods, by Pod Identity: no key, and nothing but reading releases."""
     role = aws.iam.Role(
         pod.name,
-        name=estate.name(pod.name),
+        name=role_name(estate.name(pod.name)),
         assume_role_policy=json.dumps(pods.TRUST),
         permissions_boundary=estate.boundary,
         opts=estate.options(after=after, parent=place.component),

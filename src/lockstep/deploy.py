@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lockstep.engine_locks import COMMAND, EngineLocks
 from lockstep.engine_state import EngineState
 from lockstep.errors import Cancelled, Denied, LockstepError, Violation
+from lockstep.shared_locks import SharedLocks
 from lockstep.toolchain import Toolchain
 from lockstep.workspace import Workspace
 
@@ -213,15 +214,20 @@ class Engine:
         return LockstepError(
             f"another update of {self.workspace.stack} is running: {self._locks.holders()}",
             code="engine.locked",
-            remedy="wait for it to end; a lock whose holder is dead is cleared by `./lockstep up`",
+            remedy=self._locks.remedy,
         )
 
     @property
-    def _locks(self) -> EngineLocks:
+    def _locks(self) -> EngineLocks | SharedLocks:
+        if bucket := self.workspace.state_bucket:
+            return SharedLocks(bucket, self.workspace.stack)
         return EngineLocks(self.workspace.locks, self.progress)
 
     def _clear_leftovers(self) -> None:
-        """What a killed or starved update left in the backend must stop none that comes after it."""
+        """What a killed or starved update left in the backend must stop none that comes after it. In a bucket
+        it cannot be told from what somebody is at."""
+        if self.workspace.state_bucket:
+            return
         self._locks.clear_dead()
         if not self._locks.taken():
             paths, name = self.workspace.paths, self.workspace.stack
@@ -229,11 +235,15 @@ class Engine:
             EngineState(self.workspace.state_file, copies, self.progress).mend()
 
     def _recover(self, stack: Stack) -> None:
-        """Clear the operations that a dead update left pending; creates adopt what it started."""
+        """Clear the operations that a dead update left pending; creates adopt what it started.
+
+        A state that others write to, too, is left alone: whether its update is dead or goes on elsewhere
+        cannot be told from here, and the engine itself warns.
+        """
         from pulumi import automation
 
-        if self._locks.taken():
-            return  # somebody is at it; the engine will say who
+        if self.workspace.in_cloud or self._locks.taken():
+            return  # where somebody is at it, the engine will say who
         deployment = None if self._nothing_pending() else stack.export_stack()
         if deployment is not None and (deployment.deployment or {}).get("pending_operations"):
             self.progress("clearing operations that an interrupted update left pending")
@@ -241,10 +251,6 @@ class Engine:
             stack.import_stack(automation.Deployment(deployment.version, cleared))
 
     def _nothing_pending(self) -> bool:
-        """What the state file says. A state that others write to, too, is left alone: whether its update is
-        dead or goes on elsewhere cannot be told from here, and the engine itself warns."""
-        if self.workspace.in_cloud:
-            return True
         state = json.loads(self.workspace.state_file.read_text())
         latest = (state.get("checkpoint") or {}).get("latest") or {}
         return not latest.get("pending_operations")

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     import psutil
@@ -49,6 +49,7 @@ class EngineLocks:
 
     folder: Path
     progress: Callable[[str], None]
+    remedy: ClassVar[str] = "wait for it to end; a lock whose holder is dead is cleared by `./lockstep up`"
 
     def holders(self) -> str:
         """Who is at it, in words."""

@@ -81,6 +81,11 @@ def origin_of(stack: str) -> str:
     return f"{PROJECT}/{stack}"
 
 
+def engine_locks_of(stack: str) -> str:
+    """Where the engine keeps the locks of a stack, beneath the root of its state backend."""
+    return f".pulumi/locks/organization/{PROJECT}/{stack}"
+
+
 def here() -> Paths:
     """The checkout that this package was loaded from; LOCKSTEP_STATE moves its state folder."""
     root = Path(__file__).resolve().parents[2]

@@ -15,11 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from lockstep.errors import UsageError
 from lockstep.files import write_atomic
 from lockstep.lock import locked
-from lockstep.paths import PROJECT, Paths
+from lockstep.paths import PROJECT, Paths, engine_locks_of
 from lockstep.stackfile import StackFile
 from lockstep.toolchain import Toolchain, ensure
 
@@ -62,8 +63,18 @@ class Workspace:
         return url_of(self.file.store() if self.file.path.exists() else "", self.paths.store)
 
     @property
+    def state_bucket(self) -> str:
+        """The URL of the bucket that has the engine's state; empty where a folder has it."""
+        url = self._shared_backend()[BACKEND] if self._shares_state else ""
+        return url if url.startswith("s3://") else ""
+
+    @property
     def locks(self) -> Path:
-        return self.paths.backend / ".pulumi" / "locks" / "organization" / PROJECT / self.stack
+        """The engine's locks of this stack, where a folder has its state."""
+        root = self.paths.backend
+        if self._shares_state:
+            root = Path(unquote(urlsplit(self._shared_backend()[BACKEND]).path))
+        return root / engine_locks_of(self.stack)
 
     @property
     def state_file(self) -> Path:
@@ -86,13 +97,17 @@ class Workspace:
             "PATH": os.pathsep.join(path + kept),
             "VIRTUAL_ENV": str(venv),
             "PULUMI_HOME": str(self.paths.state / "pulumi"),
-            **(self._shared_backend() if self.in_cloud and not self.offline else self._own_backend()),
+            **(self._shared_backend() if self._shares_state else self._own_backend()),
             "PULUMI_STACK": self.stack,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_PYTHON_CMD": str(venv / "bin" / "python"),
             "LOCKSTEP_STATE": str(self.paths.state),
         }
+
+    @property
+    def _shares_state(self) -> bool:
+        return self.in_cloud and not self.offline
 
     def _own_backend(self) -> dict[str, str]:
         return {

@@ -17,6 +17,7 @@ import yaml
 
 from tests.support import kills, recovery
 from tests.support.checkout import Checkout
+from tests.support.children import awaited
 
 
 def test_faults(checkout: Checkout, image: bytes, tmp_path: Path) -> None:
@@ -115,7 +116,8 @@ def _intent_is_open(checkout: Checkout, size: int) -> bool:
 
 
 def _a_kill_between_intent_and_outcome(checkout: Checkout, better: str) -> None:
-    """The services of a placement take seconds to get ready: the update dies in that time."""
+    """The services of a placement take seconds to get ready: the update dies in that time. Then somebody
+    puts a route of theirs into a gateway, and the next `up` has both to mend."""
     checkout.declare(local_b={"green": better})
     size = _size(checkout)
     process = checkout.start("up")
@@ -131,11 +133,14 @@ def _a_kill_between_intent_and_outcome(checkout: Checkout, better: str) -> None:
     process.communicate()
     status = checkout.json("status")
     assert status["open_intent"] == size
+    checkout.add_stray_route("local-a")
+    assert awaited(lambda: "local-a" in checkout.json("status")["odd"])
     started = time.monotonic()
     checkout.run("up")
     print(f"recovered in {time.monotonic() - started:.1f} s")
     after = checkout.json("status")
     assert after["open_intent"] is None
+    assert after["odd"] == ""
     assert all(entry["healthy"] for entry in after["regions"])
     report = checkout.json("audit", "verify", "--history", "auto")
     assert report["ok"], report

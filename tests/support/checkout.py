@@ -196,6 +196,17 @@ class Checkout:
                 continue
         return found
 
+    def add_stray_route(self, region: str) -> None:
+        """Somebody's route before ours in a gateway's file, by rename, so that Envoy takes it."""
+        rds = self.paths.stack("local").run / "gateways" / region / "rds" / "rds.json"
+        document = json.loads(rds.read_text())
+        routes = document["resources"][0]["virtual_hosts"][0]["routes"]
+        routes.insert(0, {"match": {"prefix": "/v1/models/digits/"}, "direct_response": {"status": 418}})
+        document["version_info"] = "edited"
+        beside = rds.with_name(".edited")
+        beside.write_text(json.dumps(document))
+        beside.replace(rds)
+
     def crash(self) -> None:
         """A power cut: SIGKILL for the supervisor and everything under it."""
         processes = self.processes()

@@ -15,12 +15,13 @@ import pytest
 
 from lockstep.audit.drafts import draft_rollback
 from lockstep.cli.context import Context, confirm_or_stop
-from lockstep.cli.predict import predict
+from lockstep.cli.predict import entry_point, predict
 from lockstep.cli.promote import Percent, ahead, steps
 from lockstep.cli.status import _text, status
 from lockstep.errors import Denied, Unavailable, UsageError
 from lockstep.local.drift import Drift
 from lockstep.workspace import Workspace
+from tests.support import clouds
 from tests.support.children import free_port
 from tests.support.loopback import served
 from tests.support.stack import Scene
@@ -281,11 +282,11 @@ class Entry(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def entry_point() -> Iterator[tuple[int, type[Entry]]]:
+def answering() -> Iterator[tuple[str, type[Entry]]]:
     handler = type("Handler", (Entry,), {"asked": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     with served(server):
-        yield server.server_port, handler
+        yield f"http://127.0.0.1:{server.server_port}", handler
 
 
 ANSWER = {"label": "3", "release": "sha256:1", "slot": "blue", "region": "a", "prediction_id": "p", "more": 1}
@@ -301,13 +302,13 @@ ANSWER = {"label": "3", "release": "sha256:1", "slot": "blue", "region": "a", "p
     ],
 )
 def test_an_image_goes_out_as_what_it_is(
-    entry_point: tuple[int, type[Entry]], tmp_path: Path, data: bytes, kind: str
+    answering: tuple[str, type[Entry]], tmp_path: Path, data: bytes, kind: str
 ) -> None:
-    port, handler = entry_point
+    url, handler = answering
     handler.answers = (200, json.dumps(ANSWER).encode())
     file = tmp_path / "some.image"
     file.write_bytes(data)
-    answer = predict(port, "digits", file)
+    answer = predict(url, "digits", file)
     assert answer == {key: value for key, value in ANSWER.items() if key != "more"}
     assert handler.asked == [("/v1/models/digits/predict", kind, data)]
 
@@ -329,7 +330,7 @@ def test_an_image_goes_out_as_what_it_is(
     ],
 )
 def test_a_refusal_is_said_in_the_services_words(
-    entry_point: tuple[int, type[Entry]],
+    answering: tuple[str, type[Entry]],
     tmp_path: Path,
     status_code: int,
     body: bytes,
@@ -337,21 +338,38 @@ def test_a_refusal_is_said_in_the_services_words(
     code: str,
     words: str,
 ) -> None:
-    port, handler = entry_point
+    url, handler = answering
     handler.answers = (status_code, body)
     (tmp_path / "digit.png").write_bytes(b"x")
     with pytest.raises(kind) as caught:
-        predict(port, "digits", tmp_path / "digit.png")
+        predict(url, "digits", tmp_path / "digit.png")
     error: Any = caught.value
     assert error.code == code
     assert words in error.remedy
     assert error.exit_code == (2 if kind is UsageError else 1)
 
 
+@pytest.mark.parametrize("body", [b"<html>welcome</html>", b"[]", b'{"label": "3"}'])
+def test_somebody_elses_answer_is_none(
+    answering: tuple[str, type[Entry]], tmp_path: Path, body: bytes
+) -> None:
+    url, handler = answering
+    handler.answers = (200, body)
+    (tmp_path / "digit.png").write_bytes(b"x")
+    with pytest.raises(Unavailable) as caught:
+        predict(url, "digits", tmp_path / "digit.png")
+    assert caught.value.code == "predict.stranger"
+    assert url in caught.value.message
+
+
+def test_a_stack_in_the_cloud_is_asked_by_its_own_name() -> None:
+    assert entry_point(clouds.stack("prod")) == "https://vision.example.com"
+
+
 def test_an_entry_point_that_is_down(tmp_path: Path) -> None:
     (tmp_path / "digit.png").write_bytes(b"x")
     with pytest.raises(Unavailable) as caught:
-        predict(free_port(), "digits", tmp_path / "digit.png")
+        predict(f"http://127.0.0.1:{free_port()}", "digits", tmp_path / "digit.png")
     assert caught.value.code == "predict.no_answer"
     assert "./lockstep up" in caught.value.remedy
 

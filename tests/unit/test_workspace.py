@@ -140,6 +140,7 @@ def test_names_that_the_engine_and_the_log_share(workspace: Workspace) -> None:
     backend = workspace.paths.backend / ".pulumi"
     assert workspace.paths.history("local") == backend / "history" / "lockstep" / "local"
     assert workspace.locks == backend / "locks" / "organization" / "lockstep" / "local"
+    assert workspace.state_bucket == ""
     assert workspace.state_file == backend / "stacks" / "lockstep" / "local.json"
 
 
@@ -153,3 +154,14 @@ def test_the_state_folder_and_the_cache_can_be_moved(tmp_path: Path, monkeypatch
     monkeypatch.delenv("LOCKSTEP_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache() == tmp_path / "xdg" / "lockstep"
+
+
+def test_the_locks_of_a_cloud_stack_lie_with_its_state(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = cloud(workspace)
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://lockstep-state?region=eu-central-1")
+    assert shared.state_bucket == "s3://lockstep-state?region=eu-central-1"
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}/some%20where?metadata=skip")
+    assert shared.state_bucket == ""
+    assert shared.locks == tmp_path / "some where" / ".pulumi/locks/organization/lockstep/prod"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from infra.config import Settings
@@ -13,7 +14,7 @@ REPLICATION = "replication"
 BOUNDARY = "boundary"
 COPYING = "copy"
 STATE, SECRETS = "state", "secrets"
-LONGEST_BUCKET = 63
+LONGEST_BUCKET, LONGEST_ROLE = 63, 64
 
 
 def partition_of(region: str) -> str:
@@ -25,6 +26,14 @@ def partition_of(region: str) -> str:
 def bounded_name(name: str, suffix: str) -> str:
     """A bucket's name made of another's."""
     return f"{name[: LONGEST_BUCKET - len(suffix)]}{suffix}"
+
+
+def role_name(name: str) -> str:
+    """A role's name as IAM takes it; one that is too long ends in a digest of the whole."""
+    if len(name) <= LONGEST_ROLE:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_ROLE - len(digest) - 1]}-{digest}"
 
 
 @dataclass(frozen=True)

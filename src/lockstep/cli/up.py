@@ -9,7 +9,7 @@ import click
 from lockstep.cli.adopt import taking_over
 from lockstep.cli.context import Context, dry_run_option, open_context, stack_option, timed
 from lockstep.cli.output import emit, output_option, say
-from lockstep.errors import LockstepError
+from lockstep.errors import LockstepError, Unavailable
 from lockstep.rollout.change import intent_since, require_outcome
 from lockstep.table import cells, short
 
@@ -47,7 +47,7 @@ def bring_up(context: Context) -> None:
     """The update and its records. Raises LockstepError; its own intent left open is closed first."""
     change = context.change
     with change.exclusive():
-        change.judge(context.settings.table)
+        _judge(context)
         size = context.ledger.size()
         try:
             with timed(f"updating the stack {context.workspace.stack}"):
@@ -59,6 +59,22 @@ def bring_up(context: Context) -> None:
         if any(True for _ in cells(context.settings.table)):
             require_outcome(context.ledger, context.settings.table)
         record_history(context)
+
+
+def _judge(context: Context) -> None:
+    """Ask policy ahead of the engine. A gateway on this machine with routes that are not ours gets its own
+    back first, where no more is asked for than the record has; a change waits until somebody has seen it."""
+    declared = context.settings.table
+    try:
+        context.change.judge(declared)
+    except Unavailable as error:
+        if error.code != "route.gateway_odd" or context.workspace.in_cloud:
+            raise
+        if not context.ledger.names(declared):
+            raise
+        say(f"{error.message}: it gets the recorded routes back")
+        context.local.mend_gateways(context.ledger.vouches)
+        context.change.judge(declared)
 
 
 def record_history(context: Context) -> None:
@@ -74,13 +90,11 @@ def closing(context: Context) -> dict[str, Any]:
     """One held-out image through the entry point, and the records behind its answer.
 
     In the cloud no image is sent: names and certificates take their minutes, and an update does not wait."""
-    from lockstep.cli.predict import predict
+    from lockstep.cli.predict import entry_point, predict
 
     head, cloud = context.ledger.head(), context.settings.cloud
     document: dict[str, Any] = {
-        "entrypoint": f"https://{cloud.entry.domain}"
-        if cloud
-        else f"http://127.0.0.1:{context.settings.port}",
+        "entrypoint": entry_point(context.settings),
         "head": None if head is None else str(head),
         "prediction": None,
         "record": None,
@@ -95,7 +109,7 @@ def closing(context: Context) -> dict[str, Any]:
         return document
     path = context.workspace.paths.state / "held-out.png"
     path.write_bytes(held_out())
-    answer = predict(context.settings.port, "digits", path)
+    answer = predict(document["entrypoint"], "digits", path)
     state = context.ledger.state(fresh=True)
     index = None if state is None else state.cell_intent.get("digits", {}).get(answer["region"])
     return {**document, "prediction": answer, "record": index}

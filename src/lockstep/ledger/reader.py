@@ -16,7 +16,7 @@ from lockstep.errors import Denied, IntegrityError
 from lockstep.gate.judge import Judge, Observed, Place, Plan, plan
 from lockstep.ledger.stack import Stack
 from lockstep.paths import origin_of
-from lockstep.table import Table, cells
+from lockstep.table import Cell, Table, cells
 
 if TYPE_CHECKING:
     from lockstep.audit.log import Log
@@ -86,6 +86,21 @@ class Reader:
     def knows(self, index: str) -> bool:
         """Whether the log has a record of this index. Raises when the log cannot be read."""
         return index.isdigit() and int(index) < max(self.size(), 1) and self.audit() is not None
+
+    def vouches(self, place: Place, cell: Cell) -> bool:
+        """Whether the record explains what this place serves."""
+        from lockstep.audit.unrecorded import unrecorded
+
+        state = self.state(fresh=True)
+        return state is not None and not unrecorded({place: cell}, state)
+
+    def names(self, table: Table) -> bool:
+        """Whether the record has this table: as the one in force, or as a side of the change under way."""
+        state = self.state(fresh=True)
+        if state is None:
+            return False
+        sides = () if state.open_intent is None else (state.open_intent["from"], state.open_intent["to"])
+        return table in (state.table, *sides)
 
     # --- judging
 

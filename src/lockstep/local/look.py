@@ -6,14 +6,14 @@ Asked from Envoy and from the services themselves, never from the files that the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep.errors import Unavailable
 from lockstep.local.gateway import read_backends
-from lockstep.local.live import read_live
+from lockstep.local.live import Live, read_live
 from lockstep.local.probe import get
 from lockstep.local.vouched import given_places
 from lockstep.table import SLOTS, Cell, Slot
@@ -32,15 +32,10 @@ def live(gateways: Path, ports: Mapping[str, int], *, strict: bool = True) -> di
     left out instead, so that an update puts its routes back.
     """
     cells: dict[Place, Cell | None] = {}
-    for name, admin in ports.items():
-        if not name.startswith("gateway-") or not name.endswith(".admin"):
-            continue
-        region = name.removeprefix("gateway-").removesuffix(".admin")
+    for region, admin in _gateways(ports):
         given = given_places(gateways / region)
         try:
-            live = read_live(admin)
-            if live.others:
-                raise _odd(region, f"it has routes that are not ours: {', '.join(live.others)}")
+            live = _own_routes(region, admin)
         except Unavailable as error:
             if error.code != "route.gateway_silent":
                 if strict:
@@ -51,6 +46,32 @@ def live(gateways: Path, ports: Mapping[str, int], *, strict: bool = True) -> di
         cells |= {(model, region): dict(VACANT) for model, _ in given}
         cells |= {(model, region): places[region] for model, places in live.table().items()}
     return cells
+
+
+def odd(ports: Mapping[str, int]) -> list[str]:
+    """The regions whose gateways answer with routes that are not ours."""
+    found = []
+    for region, admin in _gateways(ports):
+        try:
+            _own_routes(region, admin)
+        except Unavailable as error:
+            if error.code == "route.gateway_odd":
+                found.append(region)
+    return found
+
+
+def _gateways(ports: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """Region and admin port of each gateway."""
+    for name, admin in ports.items():
+        if name.startswith("gateway-") and name.endswith(".admin"):
+            yield name.removeprefix("gateway-").removesuffix(".admin"), admin
+
+
+def _own_routes(region: str, admin: int) -> Live:
+    live = read_live(admin)
+    if live.others:
+        raise _odd(region, f"it has routes that are not ours: {', '.join(live.others)}")
+    return live
 
 
 def serving(gateways: Path) -> dict[Place, dict[str, str | None]]:

@@ -14,10 +14,8 @@ from lockstep.errors import Unavailable
 from lockstep.local.stack import LocalStack
 from lockstep.provider.kind import Call, Change, Values, differing, holds_unknown
 from lockstep.provider.ledger import ledger_of
-from lockstep.table import Cell
 
 if TYPE_CHECKING:
-    from lockstep.gate.judge import Place
     from lockstep.local.drift import Drift
     from lockstep.local.moment import Moment
 
@@ -141,13 +139,8 @@ class Gateway(_Process):
 
     def start(self, call: Call, stack: LocalStack, inputs: Values) -> Values:
         """The second lock again: a route in its files that no record explains is not put in force."""
-        from lockstep.audit.unrecorded import unrecorded
-
-        def vouched(place: Place, cell: Cell) -> bool:
-            state = ledger_of(call, inputs).state(fresh=True)
-            return state is not None and not unrecorded({place: cell}, state)
-
-        stack.start_gateway(inputs["region"], near=inputs["port"], vouched=vouched)
+        ledger = ledger_of(call, inputs)
+        stack.start_gateway(inputs["region"], near=inputs["port"], vouched=ledger.vouches)
         return {}
 
     def look(self, moment: Moment, values: Values) -> list[Drift]:

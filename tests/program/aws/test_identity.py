@@ -9,7 +9,7 @@ import pytest
 from infra.aws.audit import audit_bucket
 from infra.aws.ground import ground
 from infra.aws.identity import identity
-from infra.aws.policies.names import CI_ROLES
+from infra.aws.policies.names import CI_ROLES, role_name
 from infra.aws.region import region
 from infra.config import Settings
 from tests.support.clouds import ACCOUNT, Recorder, declare, quiet_engine, stack
@@ -82,3 +82,11 @@ def test_a_role_trusts_tokens_of_one_issuer_one_audience_and_whole_subjects(role
     subjects = statement["Condition"][operator][f"{ISSUER}:sub"]
     assert subjects and all(each.startswith("repo:acme/vision:") and "*" not in each for each in subjects)
     assert made.named("issuer").inputs["clientIdLists"] == ["sts.amazonaws.com"]
+
+
+def test_a_name_that_iam_would_not_take_ends_in_a_digest_of_the_whole() -> None:
+    short, long = "lockstep-staging-digits-eu-central-1-blue", "lockstep-staging-" + "m" * 60 + "-blue"
+    assert role_name(short) == short
+    assert role_name("r" * 64) == "r" * 64
+    assert len(role_name(long)) == 64 and role_name(long).startswith("lockstep-staging-")
+    assert role_name(long) != role_name(long.replace("-blue", "-green"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -89,8 +90,16 @@ def test_a_pod_is_ready_when_its_model_has_answered_and_not_before() -> None:
 def test_a_release_that_phones_home_reaches_nobody() -> None:
     spec = pods.network_policy(pod())["spec"]
     assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
-    blocks = [to["ipBlock"]["cidr"] for rule in spec["egress"] for to in rule["to"] if "ipBlock" in to]
-    assert sorted(blocks) == ["10.16.0.0/16", pods.POD_IDENTITY]
+    reached: dict[int, list[str]] = {}
+    for rule in spec["egress"]:
+        blocks = [to["ipBlock"]["cidr"] for to in rule["to"] if "ipBlock" in to]
+        reached |= {port["port"]: blocks for port in rule["ports"]}
+    assert reached == {
+        pods.DNS: [*pods.RESOLVERS, "10.16.0.0/16"],
+        80: [pods.POD_IDENTITY],
+        443: ["10.16.0.0/16"],
+    }
+    assert not any(ip_network(block).is_global for blocks in reached.values() for block in blocks)
     assert all(rule["ports"] and rule["to"] for rule in spec["egress"])  # an empty list means everybody
 
 
