@@ -123,13 +123,13 @@ class Engine:
         self._watched("preview", watch, lambda stack, watch: stack.preview(on_event=watch, color="never"))
         return Plan(watch.planned, watch.warnings)
 
-    def known(self) -> set[str]:
-        """What the engine's state has, as `type::name`. Raises LockstepError `engine.*`."""
-        found: set[str] = set()
+    def known(self) -> dict[str, dict[str, Any]]:
+        """What the engine's state has: `type::name` -> the resource. Raises LockstepError `engine.*`."""
+        found: dict[str, dict[str, Any]] = {}
 
         def export(stack: Stack, _watch: _Watch) -> None:
             resources = (stack.export_stack().deployment or {}).get("resources") or []
-            found.update(each["urn"].split("::", 2)[2].rsplit("$", 1)[-1] for each in resources)
+            found.update({each["urn"].split("::", 2)[2].rsplit("$", 1)[-1]: each for each in resources})
 
         self._run("export", export)
         return found

@@ -175,20 +175,20 @@ def _prepare_cloud(workspace: Workspace, progress: Progress) -> Toolchain:
     from lockstep.checks import is_readable, problems
 
     if not is_readable(workspace):
-        raise _unready(workspace, problems(workspace))
+        raise unready(workspace.stack, problems(workspace))
     toolchain = ensure(progress)
     if found := problems(workspace):
-        raise _unready(workspace, found)
+        raise unready(workspace.stack, found)
     workspace.paths.state.mkdir(parents=True, exist_ok=True)
     return toolchain
 
 
-def _unready(workspace: Workspace, found: Sequence[Problem]) -> UsageError:
+def unready(stack: str, found: Sequence[Problem], remedy: str = "") -> UsageError:
     lines = "\n".join(f"  {each.message} [{each.code}]" for each in found)
     return UsageError(
-        f"{workspace.stack} is not ready:\n{lines}",
+        f"{stack} is not ready:\n{lines}",
         code="stack.unready",
-        remedy=f"./lockstep check {workspace.stack} says what to do about each",
+        remedy=remedy or f"./lockstep check {stack} says what to do about each",
     )
 
 

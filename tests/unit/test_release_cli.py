@@ -15,6 +15,8 @@ from click.testing import CliRunner, Result
 from lockstep.cli.release import command as release
 from lockstep.errors import IntegrityError, UsageError
 from lockstep.evidence import evaluation
+from lockstep.evidence.keys import load_trust
+from lockstep.evidence.signer import Signer
 from lockstep.paths import Paths
 from lockstep.release.folder import FolderStore
 from tests.support import releases
@@ -138,3 +140,21 @@ def test_the_store_is_that_of_the_stack_file(tmp_path: Path) -> None:
     words = ["list", "--output", "json"]
     said = CliRunner().invoke(release, words, obj=checkout, catch_exceptions=False, standalone_mode=False)
     assert [entry["digest"] for entry in document(said)["releases"]] == [digest]
+
+
+def test_the_key_of_a_checkout_is_a_line_that_an_environment_takes(tmp_path: Path) -> None:
+    """Put where the docs say, and what the key signs is believed."""
+    paths = Paths(tmp_path, tmp_path / ".lockstep")
+    said = CliRunner().invoke(release, ["key"], obj=paths, catch_exceptions=False, standalone_mode=False)
+    data = tmp_path / "policies" / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    roles = (ROOT / "policies" / "data" / "roles.json").read_text()
+    opened = '"staging": { "people": {'
+    assert opened in roles
+    (data / "roles.json").write_text(roles.replace(opened, opened + said.stdout))
+    signer = Signer.load(paths.keys / "builder.pem")
+    envelope = signer.sign("application/x", b"{}")
+    signed = load_trust(tmp_path / "policies", "staging").verify(envelope, "application/x", "builder")
+    assert signed.payload == b"{}"
+    with pytest.raises(IntegrityError, match="nobody in prod has"):
+        load_trust(tmp_path / "policies", "prod").verify(envelope, "application/x", "builder")

@@ -11,7 +11,7 @@ from lockstep.cli.output import say
 from lockstep.errors import UsageError
 from lockstep.ledger.ledger import BY_DESTROY
 from lockstep.table import SLOTS, cells, release_in
-from lockstep.workspace import BACKEND
+from lockstep.workspace import BACKEND, unready
 
 if TYPE_CHECKING:
     from lockstep.deploy import Engine
@@ -22,8 +22,8 @@ def taking_over(context: Context) -> Engine:
     """The engine, told to take over what its state does not have and the account does. Who has set
     LOCKSTEP_ADOPT has decided already, and nothing is looked for.
 
-    Raises what `lockstep.aws.left.left_behind` raises, and UsageError `adopt.in_force`: nothing was changed
-    then.
+    Raises what `lockstep.aws.left.left_behind` raises, and UsageError `adopt.in_force`, or `stack.unready`
+    for a stack file that takes back what the state has: nothing was changed then.
     """
     from infra.config import ADOPT
 
@@ -32,9 +32,14 @@ def taking_over(context: Context) -> Engine:
         return engine
     from infra.aws.outliving import AUDIT, outliving, tags_of
     from lockstep.aws.left import left_behind
+    from lockstep.checks.recorded import taken_back
 
     known = engine.known()
-    left = left_behind(outliving(settings), known, tags=tags_of(settings), account=settings.cloud.account)
+    if found := list(taken_back(context.workspace.stack, settings, known.values())):
+        raise unready(context.workspace.stack, found, "; ".join(each.remedy for each in found))
+    left = left_behind(
+        outliving(settings), set(known), tags=tags_of(settings), account=settings.cloud.account
+    )
     if not left:
         return engine
     if AUDIT not in known:

@@ -106,6 +106,30 @@ def build(model: str, variant: str, url: str | None, dry_run: bool, output: str)
     )
 
 
+@command.command("key")
+@output_option
+def key(output: str) -> None:
+    """Print the public key that this checkout signs evaluations with, as an environment is told to trust it.
+
+    A stack in the cloud takes a release when a person of its environment evaluated it. The line goes into
+    policies/data/roles.json, right after "people": { of the environment, in a change that others review.
+
+    \b
+    Examples:
+      ./lockstep release key
+      ./lockstep release key --output json
+    """
+    from lockstep.canonical import canonical
+    from lockstep.evidence.keys import Signer, ensure_local_keys
+
+    here = checkout()
+    ensure_local_keys(here)
+    signer = Signer.load(here.keys / "builder.pem")
+    keys = {signer.keyid: signer.public_pem}
+    person = {f"builder-{signer.keyid[:8]}": {"roles": ["builder"], "keys": keys}}
+    emit(output, "release-key", {"people": person}, lambda: canonical(person).decode()[1:-1])
+
+
 @command.command("list")
 @click.option("--model", help="Only this model's releases.")
 @store_option
