@@ -14,6 +14,7 @@ from infra.aws.regions import jurisdiction_problems, region_problems
 from infra.cloud import Cloud
 from infra.config import Settings
 from lockstep.errors import UsageError
+from lockstep.release.url import S3Place, parse_url
 
 SOURCE = "infra/aws/regions.toml says what is offered where, and from what source"
 
@@ -43,6 +44,13 @@ def plan(settings: Settings, cloud: Cloud) -> Iterator[Refusal]:
                 said,
                 f"take the place out of lockstep:models.{model}, or widen the jurisdictions of its service",
             )
+    if settings.store.startswith("s3://") and not _is_registry(settings, cloud):
+        yield Refusal(
+            "store.elsewhere",
+            f"lockstep:store: {settings.store} is not the bucket of the stack's own releases, and its pods "
+            "may read no other",
+            "take lockstep:store out of the file; the bucket is called by lockstep:registry.bucket",
+        )
     for pair in capacity_rules.problems(cloud):
         yield Refusal(pair.code, pair.message, pair.remedy)
     wanted = need(cloud.capacity, list(cloud.services.values()))
@@ -65,7 +73,30 @@ def notes(settings: Settings, cloud: Cloud, known: Mapping[str, Quotas]) -> list
     for name in settings.regions:
         lines += unknown(name, cloud.capacity, known.get(name, {}))
         lines += misfits(name, cloud.capacity, services, known.get(name, {}))
+    if not cloud.cluster.allow:
+        lines.append(
+            "lockstep:cluster.endpoint is private: only machines inside a region's network, which the first "
+            "update makes, reach its cluster; docs/aws.md says how a first update gets there"
+        )
+    if settings.store.startswith("file:"):
+        lines.append("lockstep:store is a folder of this machine, which no pod can read")
+    gpus = [model for model, service in cloud.services.items() if service.gpus]
+    if gpus and settings.runtime == "onnx":
+        lines.append(
+            f"{', '.join(gpus)}: pods ask for GPUs (lockstep:services), and lockstep:runtime: onnx runs on "
+            "the CPU"
+        )
     return lines
+
+
+def _is_registry(settings: Settings, cloud: Cloud) -> bool:
+    place = parse_url(settings.store)
+    return (
+        isinstance(place, S3Place)
+        and place.bucket == cloud.registry
+        and not place.endpoint
+        and place.region in ("", settings.home)
+    )
 
 
 def require(settings: Settings, cloud: Cloud) -> None:

@@ -42,7 +42,7 @@ def service(
         region=place.region,
         slot=slot,
         release=warranted.release,
-        image=warranted.lock.apply(estate.image),
+        image=warranted.lock.apply(lambda lock: estate.image(lock, place.region)),
         store=estate.store,
         runtime=estate.settings.runtime,
         service=estate.cloud.services[model],

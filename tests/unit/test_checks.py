@@ -33,6 +33,11 @@ class Checked:
         (root / "Pulumi.yaml").write_text((ROOT / "Pulumi.yaml").read_text())
         self.workspace = Workspace(Paths(root=root, state=root / "state"), "staging")
         self.good: Config = yaml.safe_load((ROOT / "Pulumi.staging.yaml").read_text())["config"]
+        self.program = root / "bin" / "aws"
+        self.program.parent.mkdir()
+        self.program.write_text("#!/bin/sh\n")
+        self.program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{self.program.parent}")
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         monkeypatch.setenv("AWS_CONFIG_FILE", str(root / "no-config"))
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(root / "no-credentials"))
@@ -289,7 +294,12 @@ def account(checked: Checked) -> Iterator[Account]:
     )
     checked.monkeypatch.setenv("AWS_ACCESS_KEY_ID", "example")
     checked.monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
-    checked.problems(put("capacity.max", 6), put("capacity.spot_percent", 50))
+    checked.problems(
+        put("capacity.max", 6),
+        put("capacity.spot_percent", 50),
+        put("cluster.endpoint", ["192.0.2.0/24"]),
+        put("runtime", "tensorrt"),
+    )
     with served(server):
         yield made
 
@@ -388,3 +398,32 @@ def test_the_command_says_it_in_words_and_as_a_document(
 def test_a_stack_without_a_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", "nowhere"]) == 2
     assert "there is no Pulumi.nowhere.yaml" in capsys.readouterr().err
+
+
+def test_the_program_that_gets_tokens_is_missed(checked: Checked) -> None:
+    checked.program.unlink()
+    (missing,) = [each for each in checked.problems() if each.code == "aws.no_program"]
+    assert "AWS CLI" in missing.remedy
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://team/x", "s3://{own}?region=us-east-1", "s3://{own}?endpoint=https://x.test"]
+)
+def test_a_store_that_no_pod_may_read_is_refused(checked: Checked, url: str) -> None:
+    """It would also lie where no jurisdiction was asked about."""
+    own = checked.good["lockstep:registry"]["bucket"]
+    (said,) = checked.said(put("store", url.format(own=own)))
+    assert said.startswith("store.elsewhere: ")
+    assert checked.said(put("store", f"s3://{own}?region=eu-central-1")) == []
+
+
+def test_what_an_update_from_here_would_meet_is_told(checked: Checked) -> None:
+    def told(*edits: Edit) -> list[str]:
+        assert checked.said(*edits) == []
+        return [each for each in notes(checked.workspace) if "quota" not in each and "surge" not in each]
+
+    private, on_cpu = told()
+    assert "cluster.endpoint is private" in private
+    assert "lockstep:runtime: onnx runs on the CPU" in on_cpu
+    assert told(put("cluster.endpoint", ["192.0.2.0/24"]), put("runtime", "tensorrt")) == []
+    assert "no pod can read" in told(put("store", "file:///releases"))[1]

@@ -1,8 +1,9 @@
-"""What this machine lacks for a stack on AWS: the engine's plugins, and credentials."""
+"""What this machine lacks for a stack on AWS: the engine's plugins, the program aws, and credentials."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Collection, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +21,8 @@ PLUGINS = {"aws": "pulumi-aws", "kubernetes": "pulumi-kubernetes"}
 
 def problems(workspace: Workspace) -> list[Problem]:
     own = _named_by_project(workspace.file.project_file)
-    return [*_plugins(workspace.paths.state / "pulumi" / "plugins", own), *_credentials()]
+    plugins = workspace.paths.state / "pulumi" / "plugins"
+    return [*_plugins(plugins, own), *(() if "kubernetes" in own else _tokens()), *_credentials()]
 
 
 def _named_by_project(file: Path) -> set[str]:
@@ -47,6 +49,16 @@ def _plugins(folder: Path, own: Collection[str]) -> Iterator[Problem]:
             f"the engine's plugin {name} {version} is not installed",
             f'eval "$(./lockstep env)" && pulumi plugin install resource {name} {version}; without the '
             f"internet: get pulumi-resource-{name}-v{version}-<system>.tar.gz elsewhere, add --file <it>",
+        )
+
+
+def _tokens() -> Iterator[Problem]:
+    """The engine's Kubernetes plugin runs this program for a token of each cluster: none is in the state."""
+    if shutil.which("aws") is None:
+        yield Problem(
+            "aws.no_program",
+            "the program aws, which gets the tokens of the clusters, is not on the PATH",
+            "install the AWS CLI, version 2",
         )
 
 

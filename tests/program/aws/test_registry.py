@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from infra.aws.estate import in_region
 from infra.aws.ground import ground
 from infra.aws.registry import registry
 from tests.support.clouds import Recorder, declare, quiet_engine, stack
@@ -66,3 +67,25 @@ def test_no_upload_is_thrown_away_that_the_store_would_go_on_with() -> None:
     (rule,) = declared().named("registry-lifecycle").inputs["rules"]
     assert set(rule) == {"id", "status", "filter", "abortIncompleteMultipartUpload"}, "nothing else expires"
     assert rule["abortIncompleteMultipartUpload"]["daysAfterInitiation"] > 7
+
+
+DIGEST = "@sha256:" + "a" * 64
+OWN = "111122223333.dkr.ecr.eu-central-1.amazonaws.com/lockstep-staging-models" + DIGEST
+
+
+@pytest.mark.parametrize(
+    ("image", "pulled"),
+    [
+        (OWN, OWN.replace("eu-central-1", "us-east-1")),
+        (OWN.replace("-models", "-others"), OWN.replace("-models", "-others")),
+        (OWN.replace("eu-central-1", "eu-west-1"), OWN.replace("eu-central-1", "eu-west-1")),
+        (
+            "registry.example/lockstep-staging-models" + DIGEST,
+            "registry.example/lockstep-staging-models" + DIGEST,
+        ),
+    ],
+)
+def test_a_region_pulls_the_copy_that_lies_in_it(image: str, pulled: str) -> None:
+    """Of the repository that is copied, and of no other: nobody else's lies there."""
+    assert in_region(image, "lockstep-staging-models", home="eu-central-1", region="us-east-1") == pulled
+    assert in_region(image, "lockstep-staging-models", home="eu-central-1", region="eu-central-1") == image
