@@ -15,6 +15,7 @@ import pulumi_kubernetes as k8s
 
 from infra.aws.cluster import Cluster
 from infra.aws.site import Site
+from infra.config import standing_in
 
 EXEC_API = "client.authentication.k8s.io/v1beta1"
 
@@ -69,6 +70,22 @@ def kubeconfig(name: str, region: str, endpoint: str, certificate: str) -> str:
     )
 
 
+def say_unvalidated(site: Site, endpoint: pulumi.Output[str]) -> pulumi.Output[bool]:
+    """In a preview: that nobody validates what is declared for a cluster that is not there. The stand-in for
+    Kubernetes names each object itself. Whether it was said."""
+    return pulumi.Output.from_input(unvalidated(site, endpoint))
+
+
+async def unvalidated(site: Site, endpoint: pulumi.Output[str]) -> bool:
+    if not pulumi.runtime.is_dry_run() or standing_in() or await endpoint.is_known():
+        return False
+    pulumi.log.warn(
+        f"the cluster of {site.region} does not exist yet: none of the objects declared for it was validated",
+        resource=site.component,
+    )
+    return True
+
+
 def kubernetes(site: Site, made: Cluster) -> Kubernetes:
     """The provider. A cluster's identity is its ARN and when it was made: a cluster that was replaced under
     its old name is another one, whose objects are not there yet; one with a new certificate is the same.
@@ -77,6 +94,7 @@ def kubernetes(site: Site, made: Cluster) -> Kubernetes:
     rollback reaches the healthy ones. The receipt reads the live weights, so nothing is taken for done.
     """
     cluster = made.resource
+    say_unvalidated(site, cluster.endpoint)
     config = pulumi.Output.all(cluster.endpoint, cluster.certificate_authority.data).apply(
         lambda parts: kubeconfig(site.cluster, site.region, parts[0], parts[1])
     )

@@ -5,11 +5,13 @@ Property names and types are held against the real SDKs by the mocks.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import itertools
 import json
 from collections.abc import Iterator
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -19,6 +21,7 @@ from infra.aws import entry
 from infra.aws.definitions import chart, wanted
 from infra.aws.gateway import HEALTH_PATH
 from infra.aws.ground import ground
+from infra.aws.kubernetes import unvalidated
 from infra.aws.region import region
 from infra.aws.site import Site
 from tests.support.clouds import Recorder, Registered, declare, quiet_engine, stack
@@ -84,6 +87,28 @@ def test_what_is_destroyed_first_is_what_needs_the_rest(by: str) -> None:
         for one in earlier:
             for other in later:
                 assert stack.waits_for(one, other), f"{one.key} may outlive {other.key}"
+
+
+@pytest.mark.parametrize(
+    ("dry_run", "offline", "known", "warned"),
+    [(True, False, False, 1), (True, False, True, 0), (False, False, False, 0), (True, True, False, 0)],
+)
+def test_a_preview_says_what_no_cluster_has_validated(
+    monkeypatch: pytest.MonkeyPatch, dry_run: bool, offline: bool, known: bool, warned: int
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: dry_run)
+    monkeypatch.setattr("infra.aws.kubernetes.standing_in", lambda: offline)
+    monkeypatch.setattr(pulumi.log, "warn", lambda line, resource: said.append(f"{resource}: {line}"))
+
+    async def is_known() -> bool:
+        return known
+
+    site: Any = SimpleNamespace(region=REGION, component="region")
+    endpoint: Any = SimpleNamespace(is_known=is_known)
+    asyncio.run(unvalidated(site, endpoint))
+    assert len(said) == warned
+    assert all(each.startswith(f"region: the cluster of {REGION} does not exist yet") for each in said)
 
 
 @pytest.mark.parametrize("by", WAYS)
