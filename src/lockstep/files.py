@@ -1,10 +1,31 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and reading that does not wait for ever."""
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import stat
 from pathlib import Path
+from typing import BinaryIO
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading, at once: a pipe that lies in its place would have one wait for ever.
+
+    Raises OSError, also for whatever is no regular file.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return os.fdopen(handle, "rb")
+
+
+def read_regular(path: Path) -> bytes:
+    """The bytes of a regular file. Raises OSError as `open_regular` does."""
+    with open_regular(path) as file:
+        return file.read()
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:

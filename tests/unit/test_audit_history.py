@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import gzip
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lockstep.audit import history
+from lockstep.audit.layout import MAX_RECORD_BYTES
+from lockstep.ledger.ledger import MAX_LISTED
 
 
 def write(folder: Path, *names: str) -> None:
     folder.mkdir(exist_ok=True)
     for name in names:
-        (folder / name).write_text(name)
+        (folder / name).write_bytes(os.fsencode(name))
 
 
 def listed(folder: Path, *last: str) -> list[str]:
@@ -46,6 +51,37 @@ def test_no_folder_has_no_files(tmp_path: Path) -> None:
     assert history.newer(tmp_path / "none", []) == []
 
 
+def test_what_the_engine_never_writes_is_not_listed(tmp_path: Path) -> None:
+    """One such name would stop every record."""
+    write(tmp_path, "local-1.history.json", "local\x01-3.history.json", "\udcff-1.history.json")
+    (tmp_path / "zz-1.history.json").mkdir()
+    (tmp_path / "local-4.history.json").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "local-5.checkpoint.json")
+    assert listed(tmp_path) == ["local-1.history.json"]
+
+
+def test_what_one_record_lists_fits_into_a_record(tmp_path: Path) -> None:
+    stack = "s" * 100
+    write(tmp_path, *(f"{stack}-{10**19 + number}.checkpoint.json.zst" for number in range(MAX_LISTED)))
+    write(tmp_path, *("\x01" * 220 + f"-{number}.history.json" for number in range(MAX_LISTED)))
+    found = history.newer(tmp_path, [])
+    assert len(found) == MAX_LISTED
+    assert len(json.dumps(found)) < MAX_RECORD_BYTES / 2
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_listed_file_that_is_no_file_any_more_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    write(tmp_path, "local-1.history.json")
+    listed_once = history.newer(tmp_path, [])
+    (tmp_path / "local-1.history.json").unlink()
+    make(tmp_path / "local-1.history.json")
+    assert history.changed(tmp_path, listed_once) == [
+        ("local-1.history.json", "cannot be read: it is no regular file")
+    ]
+    with pytest.raises(ValueError, match="local-1"):
+        history.read(tmp_path / "local-1.history.json")
+
+
 def test_a_name_that_leaves_the_folder_is_missing(tmp_path: Path) -> None:
     write(tmp_path / "history", "local-1.history.json")
     (tmp_path / "secret").write_text("x")
@@ -71,6 +107,7 @@ def test_an_update_is_read_whether_or_not_the_backend_compresses(tmp_path: Path,
         b"\xff",
         pytest.param(gzip.compress(b"{}", mtime=0)[:-4], id="cut off"),
         b"\x1f\x8b\x08",
+        pytest.param(b"[" * 200_000, id="deep"),
     ],
 )
 @pytest.mark.parametrize("suffix", ["json", "json.gz"])

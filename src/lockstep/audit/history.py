@@ -6,16 +6,20 @@ On a self-managed backend they are plain files, two an update, with `.gz` or `.z
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
-import json
 import re
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-_NAME = re.compile(r"(.+-[0-9]+)\.(?:history|checkpoint)\.json(?:\.gz|\.zst)?")
+from lockstep.files import open_regular, read_regular
+from lockstep.jsontext import from_json
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}-[0-9]{1,20}\.(?:history|checkpoint)\.json(?:\.gz|\.zst)?")
+"""Only what a stack may be called: the names go into records, which have a size limit."""
 _CHUNK = 1 << 20
 
 
@@ -35,9 +39,9 @@ def updates(history_dir: Path) -> list[Path]:
 def read(path: Path) -> dict[str, Any]:
     """The content of such a file. Raises ValueError for one that is damaged."""
     try:
-        data = path.read_bytes()
-        found = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
-    except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        data = read_regular(path)
+        found = from_json(gzip.decompress(data) if path.suffix == ".gz" else data)
+    except (OSError, ValueError, EOFError, zlib.error) as error:
         raise ValueError(f"{path.name} is damaged: {error}") from error
     if not isinstance(found, dict):
         raise ValueError(f"{path.name} is damaged: it holds no object")
@@ -45,9 +49,9 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def sha256(path: Path) -> str:
-    """Hex; a checkpoint file can be large, so it is read in pieces."""
+    """Hex; a checkpoint file can be large, so it is read in pieces. Raises OSError."""
     hasher = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(_CHUNK):
             hasher.update(chunk)
     return hasher.hexdigest()
@@ -57,13 +61,17 @@ def newer(history_dir: Path, last_listed: Iterable[str]) -> list[dict[str, str]]
     """`[{"name", "sha256"}]` of every file that no record has listed yet.
 
     last_listed: the names in the newest record that listed any. A file with a name before them that was
-    not listed then is older than the log: it is not listed later either.
+    not listed then is older than the log: it is not listed later either. Nor is what cannot be read.
     """
     seen = set(last_listed)
     newest = max((_update(name) for name in seen), default="")
     # >=: an update's checkpoint file appears a moment after its history file.
     fresh = [name for name in names(history_dir) if name not in seen and _update(name) >= newest]
-    return [{"name": name, "sha256": sha256(history_dir / name)} for name in fresh]
+    found = []
+    for name in fresh:
+        with contextlib.suppress(OSError):
+            found.append({"name": name, "sha256": sha256(history_dir / name)})
+    return found
 
 
 def _update(name: str) -> str:
@@ -72,12 +80,19 @@ def _update(name: str) -> str:
 
 
 def changed(history_dir: Path, listed: Iterable[dict[str, str]]) -> list[tuple[str, str]]:
-    """(name, what is wrong) of every listed file that is gone or has other bytes."""
+    """(name, what is wrong) of every listed file that is gone, has other bytes, or is no file."""
     found = []
     for item in listed:
-        path = history_dir / item["name"]
-        if "/" in item["name"] or not path.is_file():
-            found.append((item["name"], "is missing"))
-        elif sha256(path) != item["sha256"]:
-            found.append((item["name"], "has other bytes than when it was recorded"))
+        name, what = item["name"], None
+        try:
+            if "/" in name:
+                what = "is missing"
+            elif sha256(history_dir / name) != item["sha256"]:
+                what = "has other bytes than when it was recorded"
+        except (FileNotFoundError, ValueError):  # ValueError: a name that no file can have
+            what = "is missing"
+        except OSError as error:
+            what = f"cannot be read: {error.strerror}"
+        if what is not None:
+            found.append((name, what))
     return found
