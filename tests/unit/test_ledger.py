@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
+import socket
 import subprocess
 from pathlib import Path
 
@@ -314,6 +317,18 @@ def test_the_actor_is_a_claim(monkeypatch: pytest.MonkeyPatch) -> None:
     assert claimed_actor() == "ci@runner-7"
     monkeypatch.delenv("LOCKSTEP_ACTOR")
     assert "@" in claimed_actor()
+
+
+def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under any number."""
+
+    def nobody(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    for variable in ("LOCKSTEP_ACTOR", "LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    assert claimed_actor() == f"uid {os.getuid()}@{socket.gethostname()}"
 
 
 def test_the_commit_and_whether_the_checkout_has_changes(tmp_path: Path) -> None:

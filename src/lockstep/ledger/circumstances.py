@@ -9,10 +9,19 @@ from typing import Any
 
 def claimed_actor() -> str:
     """Who this says it is: a claim, recorded as one."""
-    import getpass
     import socket
 
-    return os.environ.get("LOCKSTEP_ACTOR") or f"{getpass.getuser()}@{socket.gethostname()}"
+    return os.environ.get("LOCKSTEP_ACTOR") or f"{_user()}@{socket.gethostname()}"
+
+
+def _user() -> str:
+    """The user's name; in a container the number may have none."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # OSError from Python 3.13 on
+        return f"uid {os.getuid()}"
 
 
 def git_state(root: str) -> dict[str, Any] | None:
