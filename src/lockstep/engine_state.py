@@ -7,12 +7,12 @@ copies. An older state does no harm: what is in force stands in the records, and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep.files import write_atomic
+from lockstep.files import read_regular, write_atomic
+from lockstep.jsontext import from_json
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class EngineState:
 def is_whole(file: Path) -> bool:
     """Whether a file holds a checkpoint that the engine can load."""
     try:
-        held = json.loads(file.read_bytes())
+        held = from_json(read_regular(file))
     except ValueError:
         return False
     return isinstance(held, dict) and isinstance(held.get("checkpoint"), dict)

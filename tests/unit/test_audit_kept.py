@@ -66,7 +66,9 @@ def test_a_stack_output_that_is_no_head_says_nothing(paths: Paths, said: Any) ->
     assert kept(paths) == []
 
 
-@pytest.mark.parametrize("text", ["", "{", "null", "[]", '{"checkpoint":{"latest":{"resources":[1]}}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "null", "[]", '{"checkpoint":{"latest":{"resources":[1]}}}', "[" * 200_000]
+)
 def test_a_state_that_is_not_whole_is_left_to_the_engine(paths: Paths, text: str) -> None:
     state(paths, "x").write_text(text)
     assert kept(paths) == []

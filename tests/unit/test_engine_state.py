@@ -59,7 +59,7 @@ def test_the_newest_whole_copy_is_put_back(at: Place) -> None:
     assert at.said == ["the engine's state was cut short; it is put back from local.18.json"]
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b'{"checkpoint": null}'])
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"checkpoint": null}', b"[" * 200_000])
 def test_without_a_whole_copy_the_state_begins_anew(at: Place, data: bytes) -> None:
     at.file.write_bytes(data)
     at.file.with_name("local.json.bak").write_bytes(data)

@@ -126,6 +126,7 @@ class Says(BaseHTTPRequestHandler):
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
+        (200, b"[" * 200_000, None),
         (200, {"release": PLAIN, "ready": True}, PLAIN),
         (200, {"release": PLAIN, "ready": False}, None),
         (200, {"release": PLAIN, "ready": "true"}, None),
@@ -138,7 +139,8 @@ class Says(BaseHTTPRequestHandler):
 def test_a_service_serves_only_what_it_says_it_is_ready_for(
     stack: LocalStack, status: int, body: Any, expected: str | None
 ) -> None:
-    handler = type("Handler", (Says,), {"status": status, "body": json.dumps(body).encode()})
+    said = body if isinstance(body, bytes) else json.dumps(body).encode()
+    handler = type("Handler", (Says,), {"status": status, "body": said})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     with served(server):
         folder = stack.gateway_folder("local-a")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lockstep.errors import DeadlineExceeded, LockstepError, Unavailable
-from lockstep.local import admin, gateway, live, vouched
+from lockstep.local import admin, gateway, inforce, live, look, vouched
 from lockstep.local.httproute import http_route
 from lockstep.local.translate import translate
 from tests.support.loopback import served
@@ -103,7 +103,19 @@ def _bad_weight(route: dict[str, Any]) -> None:
     route["metadata"]["filter_metadata"]["lockstep"]["weight"] = "much"
 
 
-@pytest.mark.parametrize("edit", [_stranger, _no_intent, _bad_weight])
+def _no_weight(route: dict[str, Any]) -> None:
+    route["metadata"]["filter_metadata"]["lockstep"]["weight"] = [1]
+
+
+def _endless_weight(route: dict[str, Any]) -> None:
+    route["metadata"]["filter_metadata"]["lockstep"]["weight"] = "9" * 400
+
+
+def _no_note(route: dict[str, Any]) -> None:
+    route["metadata"]["filter_metadata"]["lockstep"] = ["cell"]
+
+
+@pytest.mark.parametrize("edit", [_stranger, _no_intent, _bad_weight, _no_weight, _endless_weight, _no_note])
 def test_a_configuration_we_never_wrote_is_odd(answering: Admin, edit: Any) -> None:
     edited = config()
     edit(edited["virtual_hosts"][0]["routes"][0])
@@ -121,6 +133,57 @@ def test_a_stranger_is_seen_even_under_the_name_of_our_own_route(answering: Admi
     assert live.read_live(answering.port).others == ("health",)
 
 
+def test_where_a_cluster_leads_is_said_also_where_that_is_no_port(answering: Admin) -> None:
+    """Whoever edits a gateway's files must not stop the commands that find it out and mend it."""
+    answering.dump(config())
+    pipe = {"pipe": {"path": "/tmp/x"}}
+    groups = {
+        "a": [{"lb_endpoints": [{"endpoint": {"address": pipe}}]}],
+        "b": [{}],
+        "c": [{"lb_endpoints": [{}]}],
+        "d": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "::1"}}}}]}],
+    }
+    clusters = [
+        {"cluster": {"name": name, "load_assignment": {"endpoints": each}}} for name, each in groups.items()
+    ]
+    answering.answers["dynamic_active_clusters"] = (200, json.dumps({"configs": clusters}).encode())
+    assert admin.read_clusters(answering.port) == {
+        "a": ('{"pipe": {"path": "/tmp/x"}}', 0),
+        "c": ("{}", 0),
+        "d": ('{"socket_address": {"address": "::1"}}', 0),
+    }
+    live.read_live(answering.port)
+    hosts = {"cluster_statuses": [{"host_statuses": [{"hostname": "local-a", "address": pipe}]}]}
+    answering.answers["/clusters"] = (200, json.dumps(hosts).encode())
+    assert live.read_gateways(answering.port) == {"local-a": ('{"pipe": {"path": "/tmp/x"}}', 0)}
+
+
+@pytest.mark.parametrize("said", [[1], [[]], [{"cluster": 1}], [{}], [{"cluster": {"load_assignment": []}}]])
+def test_clusters_that_make_no_sense_are_odd(answering: Admin, said: Any) -> None:
+    answering.dump(config())
+    answering.answers["dynamic_active_clusters"] = (200, json.dumps({"configs": said}).encode())
+    for ask in (admin.read_clusters, live.read_live, lambda port: inforce.has_clusters(port, [])):
+        with pytest.raises(Unavailable) as odd:
+            ask(answering.port)
+        assert odd.value.code == "route.gateway_odd"
+
+
+def test_an_answer_without_end_is_odd_and_not_kept(answering: Admin) -> None:
+    answering.answers["dynamic_route_configs"] = (200, b" " * (admin.MAX_ANSWER + 2))
+    with pytest.raises(Unavailable, match="answers more than") as odd:
+        live.read_live(answering.port)
+    assert odd.value.code == "route.gateway_odd"
+
+
+def test_a_gateway_with_the_route_of_another_region_is_odd(answering: Admin, tmp_path: Path) -> None:
+    answering.dump(config())
+    ports = {"gateway-local-b.admin": answering.port}
+    with pytest.raises(Unavailable) as odd:
+        look.live(tmp_path, ports)
+    assert odd.value.code == "route.gateway_odd"
+    assert look.live(tmp_path, ports, strict=False) == {}
+
+
 def test_two_claims_on_one_cell_are_odd(answering: Admin) -> None:
     edited = config()
     routes = edited["virtual_hosts"][0]["routes"]
@@ -131,7 +194,7 @@ def test_two_claims_on_one_cell_are_odd(answering: Admin) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [(404, b""), (500, b"no"), (200, b"not json"), (200, b"[]"), (200, b'{"configs": [{}]}')]
+    "answer", [(404, b""), (500, b"no"), (200, b"not json"), (200, b"[]"), (200, b'{"configs": [{}]}'), (200, b"[" * 200_000)]
 )
 def test_an_answer_that_makes_no_sense_is_odd(answering: Admin, answer: tuple[int, bytes]) -> None:
     answering.answers["dynamic_route_configs"] = answer

@@ -10,12 +10,12 @@ Whoever can put back all of them at once is caught only by a head that was kept 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from lockstep.audit.note import Head
 from lockstep.errors import IntegrityError
-from lockstep.files import write_atomic
+from lockstep.files import read_regular, write_atomic
+from lockstep.jsontext import from_json
 from lockstep.paths import Paths, StackPaths
 
 
@@ -73,7 +73,7 @@ def _from_state(backend: Path, stack: str, origin: str) -> Head | None:
     the engine reads it first and says so."""
     path = backend / ".pulumi" / "stacks" / "lockstep" / f"{stack}.json"
     try:
-        state = json.loads(path.read_bytes())
+        state = from_json(read_regular(path))
         resources = ((state.get("checkpoint") or {}).get("latest") or {}).get("resources") or []
         outputs = [one.get("outputs") or {} for one in resources if one["type"] == "pulumi:pulumi:Stack"]
         said = outputs[0].get("head") if outputs else None

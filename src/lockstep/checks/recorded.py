@@ -6,11 +6,11 @@ by the update itself, which asks the same before it changes anything.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lockstep.checks.problem import Problem
+from lockstep.jsontext import from_json
 
 if TYPE_CHECKING:
     from infra.config import Settings
@@ -22,7 +22,7 @@ GATE = "lockstep:index:PromotionGate"
 def problems(workspace: Workspace, settings: Settings) -> Iterator[Problem]:
     """Of a state that is a file of this checkout."""
     try:
-        state = json.loads(workspace.state_file.read_bytes())
+        state = from_json(workspace.state_file.read_bytes())
         resources = state["checkpoint"]["latest"]["resources"] or []
         yield from taken_back(workspace.stack, settings, resources)
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):

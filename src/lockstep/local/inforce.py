@@ -14,7 +14,7 @@ from typing import Any
 
 from lockstep.errors import UsageError
 from lockstep.local import entrypoint, envoy
-from lockstep.local.admin import Address, dump, read_clusters
+from lockstep.local.admin import Address, address_of, dump, making_sense, read_clusters, whose
 from lockstep.local.httproute import http_route
 from lockstep.local.live import Live, read_live
 from lockstep.local.translate import ROUTE_TYPE, translate
@@ -35,26 +35,31 @@ def gateway_strays(
     """
     bootstrap = envoy.gateway_bootstrap(name, port, admin_port, folder)
     reached = read_clusters(admin_port)
-    return [
-        *bootstrap_strays(admin_port, bootstrap),
-        *_cluster_strays(admin_port, services, reached),
-        *_route_strays(read_live(admin_port), reached, _in_force(admin_port)),
-    ]
+    with making_sense(whose(admin_port)):
+        return [
+            *bootstrap_strays(admin_port, bootstrap),
+            *_cluster_strays(admin_port, services, reached),
+            *_route_strays(read_live(admin_port), reached, _in_force(admin_port)),
+        ]
 
 
 def has_clusters(admin_port: int, meant: Sequence[Json]) -> bool:
     """Whether a gateway has exactly these clusters of its services in force."""
-    found = {item["cluster"]["name"]: item["cluster"] for item in dump(admin_port, "dynamic_active_clusters")}
-    return same(found, {one["name"]: {"@type": envoy.CLUSTER_TYPE, **one} for one in meant})
+    clusters = dump(admin_port, "dynamic_active_clusters")
+    with making_sense(whose(admin_port)):
+        found = {item["cluster"]["name"]: item["cluster"] for item in clusters}
+        return same(found, {one["name"]: {"@type": envoy.CLUSTER_TYPE, **one} for one in meant})
 
 
 def entry_strays(
     admin_port: int, folder: Path, *, name: str, port: int, gateways: Mapping[str, Address]
 ) -> list[str]:
     """The same for an entry point; gateways: region -> where its gateway listens."""
-    found = bootstrap_strays(admin_port, entrypoint.entry_bootstrap(name, port, admin_port, folder))
+    meant = entrypoint.entry_bootstrap(name, port, admin_port, folder)
+    found = bootstrap_strays(admin_port, meant)
+    with making_sense(whose(admin_port)):
+        reached = _regions(admin_port)
     given = {region: [_words(address)] for region, address in gateways.items()}
-    reached = _regions(admin_port)
     for region in sorted(given.keys() | reached.keys()):
         if given.get(region) != reached.get(region):
             found.append(f"region {region} goes to {' and '.join(reached.get(region, ['nobody']))}")
@@ -70,13 +75,13 @@ def bootstrap_strays(admin_port: int, bootstrap: Json) -> list[str]:
     """What an Envoy was started with that this bootstrap does not say."""
     static = bootstrap["static_resources"]
     found = []
-    listeners = [item["listener"] for item in dump(admin_port, "static_listeners")]
-    if not same(listeners, [{"@type": _LISTENER, **one} for one in static["listeners"]]):
-        found.append("its listener")
-    clusters = [item["cluster"] for item in dump(admin_port, "static_clusters")]
     meant = [{"@type": envoy.CLUSTER_TYPE, **one} for one in static.get("clusters", [])]
-    if not same(clusters, meant):
-        found.append("its clusters")
+    with making_sense(whose(admin_port)):
+        listeners = [item["listener"] for item in dump(admin_port, "static_listeners")]
+        if not same(listeners, [{"@type": _LISTENER, **one} for one in static["listeners"]]):
+            found.append("its listener")
+        if not same([item["cluster"] for item in dump(admin_port, "static_clusters")], meant):
+            found.append("its clusters")
     return found + ["a listener of a stranger" for _ in dump(admin_port, "dynamic_listeners")]
 
 
@@ -153,9 +158,8 @@ def _regions(admin_port: int) -> dict[str, list[str]]:
     for item in dump(admin_port, "static_endpoint_configs&include_eds"):
         for group in item.get("endpoint_config", {}).get("endpoints", []):
             for each in group.get("lb_endpoints", []):
-                endpoint = each["endpoint"]
-                address = endpoint["address"]["socket_address"]
-                words = _words((str(address["address"]), int(address["port_value"])))
+                endpoint = each.get("endpoint", {})
+                words = _words(address_of(endpoint))
                 found.setdefault(str(endpoint.get("hostname", "")), []).append(words)
     return found
 

@@ -13,7 +13,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lockstep.errors import DeadlineExceeded, LockstepError
-from lockstep.local.admin import Address, ask, dump, odd, read_clusters, rejections, whose
+from lockstep.local.admin import (
+    Address,
+    address_of,
+    ask,
+    dump,
+    making_sense,
+    odd,
+    read_clusters,
+    rejections,
+    whose,
+)
 from lockstep.local.httproute import FULL, backend_name, cell_in_force, cell_of, http_route, route_name
 from lockstep.local.translate import ROUTES
 from lockstep.table import SLOTS, Cell, Table
@@ -78,8 +88,9 @@ def read_live(admin_port: int) -> Live:
     """
     configs = dump(admin_port, "dynamic_route_configs")
     gateway = whose(admin_port)
-    if len(configs) != 1 or configs[0].get("route_config", {}).get("name") != ROUTES:
-        raise odd(gateway, f"it has {len(configs)} route configurations in force")
+    with making_sense(gateway):
+        if len(configs) != 1 or configs[0].get("route_config", {}).get("name") != ROUTES:
+            raise odd(gateway, f"it has {len(configs)} route configurations in force")
     cells, others = cells_of(configs[0]["route_config"], read_clusters(admin_port), gateway)
     return Live(
         version=str(configs[0].get("version_info", "")),
@@ -99,27 +110,26 @@ def cells_of(
     """
     cells: dict[str, dict[str, LiveCell]] = {}
     others = []
-    for route in (route for host in config.get("virtual_hosts", []) for route in host.get("routes", [])):
-        name = str(route.get("name", "(unnamed)"))
-        note = route.get("metadata", {}).get("filter_metadata", {}).get(ROUTES, {})
-        if note.get("role") != "cell":
-            others += [name] if name not in OWN_ROUTES or "route" in route else []
-            continue
-        try:
-            model, region, cell = _cell(route, note, addresses)
-        except (KeyError, ValueError) as error:
-            raise odd(gateway, f"route {name} is none that we write: {error}") from None
-        if region in cells.setdefault(model, {}):
-            raise odd(gateway, f"two routes claim {model}/{region}")
-        cells[model][region] = cell
+    with making_sense(gateway):
+        for route in (route for host in config.get("virtual_hosts", []) for route in host.get("routes", [])):
+            name = str(route.get("name", "(unnamed)"))
+            note = route.get("metadata", {}).get("filter_metadata", {}).get(ROUTES, {})
+            if note.get("role") != "cell":
+                others += [name] if name not in OWN_ROUTES or "route" in route else []
+                continue
+            with making_sense(gateway, f"route {name}"):
+                model, region, cell = _cell(route, note, addresses)
+            if region in cells.setdefault(model, {}):
+                raise odd(gateway, f"two routes claim {model}/{region}")
+            cells[model][region] = cell
     return cells, tuple(others)
 
 
 def read_regions(admin_port: int) -> dict[str, bool]:
     """Region -> whether the entry point sends it traffic now."""
     regions = {}
-    for cluster in ask(admin_port, "/clusters?format=json", "cluster_statuses"):
-        for host in cluster.get("host_statuses", []):
+    for host in _hosts(admin_port):
+        with making_sense(whose(admin_port)):
             health = host.get("health_status", {})
             bad = health.get("failed_active_health_check") or health.get("failed_outlier_check")
             regions[str(host.get("hostname", ""))] = not bad
@@ -129,11 +139,16 @@ def read_regions(admin_port: int) -> dict[str, bool]:
 def read_gateways(admin_port: int) -> dict[str, Address]:
     """Region -> address that an entry point sends its traffic to."""
     found = {}
-    for cluster in ask(admin_port, "/clusters?format=json", "cluster_statuses"):
-        for host in cluster.get("host_statuses", []):
-            at = host.get("address", {}).get("socket_address", {})
-            found[str(host.get("hostname", ""))] = (str(at.get("address")), int(at.get("port_value", 0)))
+    for host in _hosts(admin_port):
+        with making_sense(whose(admin_port)):
+            found[str(host.get("hostname", ""))] = address_of(host)
     return found
+
+
+def _hosts(admin_port: int) -> list[Json]:
+    clusters = ask(admin_port, "/clusters?format=json", "cluster_statuses")
+    with making_sense(whose(admin_port)):
+        return [host for cluster in clusters for host in cluster.get("host_statuses", [])]
 
 
 def wait_in_force(admin_port: int, version: str, *, deadline_s: float, rejected_before: int) -> None:
@@ -186,7 +201,7 @@ def wait_until(
 
 
 def _cell(route: Json, note: Json, addresses: Mapping[str, Address]) -> tuple[str, str, LiveCell]:
-    """Model, region and live cell of one Envoy route. KeyError or ValueError for one that is not ours."""
+    """Model, region and live cell of one Envoy route; for `making_sense`, where it is none of ours."""
     model, region = str(note["model"]), str(note["region"])
     names = {backend_name(model, region, slot): slot for slot in SLOTS}
     weights = {names[name]: weight for name, weight in _weights(route).items()}

@@ -5,13 +5,13 @@ Asked from Envoy and from the services themselves, never from the files that the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep.errors import Unavailable
+from lockstep.jsontext import from_json
 from lockstep.local.gateway import read_backends
 from lockstep.local.live import Live, read_live
 from lockstep.local.probe import get
@@ -71,6 +71,8 @@ def _own_routes(region: str, admin: int) -> Live:
     live = read_live(admin)
     if live.others:
         raise _odd(region, f"it has routes that are not ours: {', '.join(live.others)}")
+    if any(places.keys() != {region} for places in live.cells.values()):
+        raise _odd(region, "it has routes of another region")
     return live
 
 
@@ -97,7 +99,7 @@ def release_at(port: int) -> str | None:
     if answer is None or answer[0] != 200:
         return None
     try:
-        said = json.loads(answer[1])
+        said = from_json(answer[1])
         return str(said["release"]) if said["ready"] is True else None
     except (ValueError, KeyError, TypeError):
         return None
