@@ -285,6 +285,29 @@ def test_one_byte_changed_on_disk_is_found_and_named(tmp_path: Path) -> None:
             assert [(one.code, one.index) for one in report.problems] == [("audit.changed_byte", 2)]
 
 
+def beside(folder: Path, name: bytes) -> None:
+    Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(b"garbage")
+
+
+def test_a_name_on_disk_that_is_no_text_is_another_object_and_stops_nobody(tmp_path: Path) -> None:
+    with versity(tmp_path / "server") as server:
+        writer = Writer(server.bucket())
+        writer.story()
+        shadow_and_hide(server.bucket())
+        head = writer.log.head()
+    lying = server.folder()
+    beside(server.data / BUCKET / "record", b"\xff")
+    export(lying, tmp_path / "out", head, [writer.key], {})
+    copied = ExportFolder(tmp_path / "out")
+    beside(lying._older(record_key(3)), b"\xfe")
+    beside(tmp_path / "out" / "head", b"\xfd")
+    for bucket, names in ((lying, ["record/\\xff"]), (copied, ["head/\\xfd", "record/\\xff"])):
+        problems = writer.verify(bucket).problems
+        assert sorted(one.key or "" for one in problems if one.code == "audit.foreign_object") == names
+        "\n".join(map(str, problems)).encode()  # they can be printed
+    assert "version \\xfe of record/0000000003 has no" in "\n".join(map(str, writer.verify(lying).problems))
+
+
 def test_an_export_verifies_with_everything_stopped(tmp_path: Path) -> None:
     with versity(tmp_path / "server") as server:
         writer = Writer(server.bucket())

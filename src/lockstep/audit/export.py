@@ -30,7 +30,7 @@ from lockstep.audit.bucket import (
     to_text,
     too_large,
 )
-from lockstep.audit.folder import pieces
+from lockstep.audit.folder import key_of, pieces
 from lockstep.audit.layout import HEAD_PREFIX, RECORD_PREFIX, TILE_PREFIX
 from lockstep.audit.note import Head, NoteKey
 from lockstep.canonical import canonical, parse
@@ -179,7 +179,7 @@ class ExportFolder:
         for top in OBJECTS:
             for folder, _, files in os.walk(self._folder / top.rstrip("/")):
                 base = Path(folder).relative_to(self._folder)
-                found |= {(base / name).as_posix() for name in files}
+                found |= {key_of(base / name) for name in files}
         return found
 
     def versions(

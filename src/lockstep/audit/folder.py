@@ -33,6 +33,12 @@ MAX_XATTR_BYTES = 64 * 1024
 CHUNK = 1 << 20
 
 
+def key_of(path: Path) -> str:
+    """What a file's path below its bucket is as a key. One that is no UTF-8 is written with backslashes, which
+    no object of a log has: it is listed, and there is nothing to get under that name."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
 def pieces(path: Path) -> Iterator[bytes]:
     """A file's bytes, a mebibyte at a time."""
     with path.open("rb") as file:
@@ -94,18 +100,18 @@ class VersityFolder:
         name = hashlib.sha256(key.encode()).hexdigest()
         return self._versions / name[:2] / name[2:4] / name[4:6] / name
 
-    def _walk(self, prefix: str, start_after: str, limit: int | None) -> list[str]:
+    def _walk(self, prefix: str, start_after: str, limit: int | None) -> list[tuple[str, Path]]:
+        """Each key with its file."""
         if not self.exists():
             raise unreachable(self.where, "there is no such folder")
         top = self._data / prefix.rpartition("/")[0]
-        found: list[str] = []
+        found: list[tuple[str, Path]] = []
         for folder, below, files in os.walk(top):
             below[:] = [name for name in below if name != TEMPORARY]
-            base = Path(folder).relative_to(self._data)
-            for name in files:
-                key = (base / name).as_posix()
+            for path in (Path(folder) / name for name in files):
+                key = key_of(path.relative_to(self._data))
                 if key.startswith(prefix) and key > start_after:
-                    found.append(key)
+                    found.append((key, path))
         return sorted(found)[:limit]
 
     def _version(self, key: str, path: Path, version_id: str, latest: bool) -> Version:
@@ -117,13 +123,13 @@ class VersityFolder:
         self, prefix: str, start_after: str | None = None, limit: int | None = None
     ) -> list[Version]:
         found = []
-        for key in self._walk(prefix, start_after or "", limit):
-            path = self._data / key
+        for key, path in self._walk(prefix, start_after or "", limit):
             current = (_attribute(path, "version-id") or b"null").decode("ascii", "replace")
             found.append(self._version(key, path, current, True))
             older = self._older(key)
-            names = sorted((entry.name for entry in older.iterdir()), reverse=True) if older.is_dir() else []
-            found += [self._version(key, older / name, name, False) for name in names if name != current]
+            others = sorted(older.iterdir(), reverse=True) if older.is_dir() else []
+            named = [(key_of(Path(other.name)), other) for other in others]
+            found += [self._version(key, other, name, False) for name, other in named if name != current]
         return found
 
     def _path(self, key: str, version_id: str | None) -> Path | None:
