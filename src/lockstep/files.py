@@ -6,24 +6,36 @@ import errno
 import os
 import secrets
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 
-def open_regular(path: Path) -> BinaryIO:
+class NoRegularFile(OSError):
+    """A folder, a pipe, a socket or a circle of links lies where a file is to be."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(errno.EINVAL, "it is no regular file", str(path))
+
+
+def open_regular(path: Path) -> BufferedReader:
     """Open a regular file for reading, at once: a pipe that lies in its place would have one wait for ever.
 
-    Raises OSError, also for whatever is no regular file.
+    Raises NoRegularFile, and OSError as `open` does.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ENXIO, errno.ELOOP):
+            raise NoRegularFile(path) from None
+        raise
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        raise NoRegularFile(path)
     return os.fdopen(handle, "rb")
 
 
 def read_regular(path: Path) -> bytes:
-    """The bytes of a regular file. Raises OSError as `open_regular` does."""
+    """The bytes of a regular file. Raises as `open_regular` does."""
     with open_regular(path) as file:
         return file.read()
 

@@ -378,6 +378,41 @@ def test_a_killed_command_is_undone_by_the_next_one(setting: Setting) -> None:
     assert setting.bytes == before
 
 
+@pytest.mark.parametrize(
+    "kept",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"[" * 200_000,
+        b'{"size": -1, "written": "", "before": "eA=="}',
+        b'{"size": 1e400, "written": "", "before": "eA=="}',
+        b'{"size": 1, "written": "", "before": ""}',
+        b'{"size": 1, "written": "", "before": "?"}',
+        None,
+    ],
+    ids=range(9),
+)
+def test_a_kept_file_that_cannot_be_read_is_named_and_nothing_is_guessed(
+    setting: Setting, kept: bytes | None
+) -> None:
+    rewritten = setting.power_cut("before")
+    (path,) = setting.aside()
+    path.unlink()
+    if kept is None:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(kept)
+    for _ in range(2):
+        with pytest.raises(IntegrityError) as refused:
+            setting.recover()
+        assert refused.value.code == "change.kept_malformed"
+        assert f"rm '{path}'" in refused.value.remedy
+        assert setting.bytes == rewritten
+    path.unlink()
+    setting.recover()
+
+
 def test_a_file_that_somebody_edited_since_is_not_overwritten(setting: Setting) -> None:
     setting.power_cut("before")
     setting.workspace.file.write(setting.bytes + b"# mine\n")

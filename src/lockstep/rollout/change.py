@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING
 from lockstep.canonical import digest
 from lockstep.deploy import Engine, Touch, interruptible
 from lockstep.errors import Cancelled, Denied, IntegrityError, LockstepError, Unavailable
-from lockstep.files import sweep, write_atomic
+from lockstep.files import NoRegularFile, read_regular, sweep, write_atomic
+from lockstep.jsontext import from_json
 from lockstep.ledger import Ledger, waits
 from lockstep.lock import LockHeld, holder, locked
 from lockstep.table import SLOTS, Table, cells, release_in
@@ -41,6 +42,15 @@ Progress = Callable[[str], None]
 PROCESSES = (":AuditBucket", ":Gateway", ":ModelService", ":EntryPoint")
 """Kinds that an update may start again, because they were declared already and died."""
 ALWAYS_TOUCHED = ("PromotionGate", "PromotionReceipt")
+
+
+@dataclass(frozen=True)
+class _Aside:
+    """The stack file before a change. size: of the log then; written: digest of what took its place."""
+
+    size: int
+    written: str
+    before: bytes
 
 
 @dataclass(frozen=True)
@@ -201,14 +211,37 @@ class Change:
         aside = {"size": size, "written": digest(data), "before": base64.b64encode(before).decode()}
         write_atomic(self._kept, json.dumps(aside).encode())
 
+    def _aside(self) -> _Aside | None:
+        """What `_keep` has kept; None where there is nothing.
+
+        Raises IntegrityError `change.kept_malformed`: without it nobody can tell whether the stack file is as
+        somebody declared it, or as a killed command left it.
+        """
+        try:
+            said = from_json(read_regular(self._kept))
+            size, written, before = said["size"], said["written"], said["before"]
+            if isinstance(size, int) and size >= 0 and isinstance(written, str) and before:
+                return _Aside(size, written, base64.b64decode(before, validate=True))
+        except FileNotFoundError:
+            return None
+        except (NoRegularFile, ValueError, KeyError, TypeError):
+            pass
+        name = self.workspace.file.path.name
+        raise IntegrityError(
+            f"{self._kept}, in which a killed command has kept {name} as it was, cannot be read",
+            code="change.kept_malformed",
+            remedy=f"see whether {name} says what you want (`./lockstep status` shows the record), then "
+            f"remove the copy and run the command again: rm '{self._kept}'",
+        )
+
     def _restore(self) -> bool:
         """Put the kept bytes back, unless somebody has edited the file since. Whether it was done."""
-        if not self._kept.exists():
+        aside = self._aside()
+        if aside is None:
             return False
-        aside = json.loads(self._kept.read_bytes())
-        untouched = bool(digest(self.workspace.file.read_bytes()) == aside["written"])
+        untouched = digest(self.workspace.file.read_bytes()) == aside.written
         if untouched:
-            self.workspace.file.write(base64.b64decode(aside["before"]))
+            self.workspace.file.write(aside.before)
         self._forget()
         return untouched
 
@@ -219,10 +252,10 @@ class Change:
         """Put a stack file back that a killed command left rewritten without an intent."""
         for written in (self.workspace.file.path, self._kept):
             sweep(written)
-        if not self._kept.exists():
+        aside = self._aside()
+        if aside is None:
             return
-        size = int(json.loads(self._kept.read_bytes())["size"])
-        if intent_since(self.ledger, size):
+        if intent_since(self.ledger, aside.size):
             self._forget()
         elif self._restore():
             name = self.workspace.file.path.name
