@@ -11,7 +11,7 @@ leaves it, or leaves it half written, and every update after that is refused. Wh
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import socket
 import time
@@ -20,11 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from lockstep.files import NoRegularFile, read_regular
+from lockstep.jsontext import from_json
+
 if TYPE_CHECKING:
     import psutil
 
 COMMAND = "LOCKSTEP_COMMAND"
 """In an engine's environment: the process id of the command that runs it."""
+MAX_PID = 1 << 22
+"""The kernel gives out none beyond."""
 WRITE_S = 2.0
 END_S = 20.0
 
@@ -80,23 +85,35 @@ class EngineLocks:
     def _clear_half_written(self, file: Path) -> None:
         """The engine writes beside and renames within milliseconds, so an old one has lost its writer."""
         until = time.monotonic() + WRITE_S
-        while file.exists() and time.time() - file.stat().st_mtime < WRITE_S and time.monotonic() < until:
+        while (written := _written(file)) is not None and time.time() - written < WRITE_S:
+            if time.monotonic() > until:
+                break
             time.sleep(0.1)
-        if file.exists():
+        if written is not None:
             self.progress("clearing a lock that a killed update left half written")
             file.unlink(missing_ok=True)
 
     def _read(self) -> Iterator[Lock]:
         for file in sorted(self.folder.glob("*")):
             try:
-                said = json.loads(file.read_bytes())
+                said = from_json(read_regular(file))
                 whole = file.suffix == ".json"
                 pid, host, user = int(said["pid"]), str(said["hostname"]), str(said["username"])
-                yield Lock(file, pid if whole else 0, host, user)
+                known = whole and 0 < pid <= MAX_PID
+                yield Lock(file, pid if known else 0, host, user)
             except FileNotFoundError:
                 continue
-            except (ValueError, KeyError, TypeError):
-                yield Lock(file, 0, "", "")
+            except (NoRegularFile, ValueError, OverflowError, KeyError, TypeError):
+                if not file.is_dir():  # the engine reads none
+                    yield Lock(file, 0, "", "")
+
+
+def _written(file: Path) -> float | None:
+    """When a file was last written to; None for one that is gone."""
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        return None
 
 
 def holding(pid: int, lock: Path) -> psutil.Process | None:
@@ -137,11 +154,9 @@ def _end(engine: psutil.Process) -> None:
 
     import psutil
 
-    try:
-        engine.send_signal(signal.SIGINT)
-        engine.wait(END_S)
-    except psutil.TimeoutExpired:
-        engine.kill()
-        engine.wait(END_S)
-    except psutil.NoSuchProcess:
-        return
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for number in (signal.SIGINT, signal.SIGKILL):
+            engine.send_signal(number)
+            with contextlib.suppress(psutil.TimeoutExpired):
+                engine.wait(END_S)
+                return

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from lockstep import engine_locks
 from lockstep.engine_locks import COMMAND, WRITE_S, EngineLocks
 from lockstep.lock import holder, locked
 from tests.support.children import awaited
@@ -33,6 +36,13 @@ class Place:
         file = self.folder / f"{pid}-{host}.json"
         file.write_text(json.dumps({"pid": pid, "username": "ann", "hostname": host, "timestamp": "now"}))
         return aged(file, age_s)
+
+
+PIDS = ("-1", "1e400", "0", "4194305")
+
+
+def said(pid: str) -> bytes:
+    return b'{"pid": %s, "username": "ann", "hostname": "%s"}' % (pid.encode(), HERE.encode())
 
 
 def aged(file: Path, age_s: float) -> Path:
@@ -137,7 +147,9 @@ def test_the_update_of_a_living_command_and_one_of_nobody_are_left_alone(at: Pla
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.json.18ea0981c7e4f9da.tmp"])
-@pytest.mark.parametrize("data", [b"", b'{"pid', b"[]", b'{"pid": null}'])
+@pytest.mark.parametrize(
+    "data", [b"", b'{"pid', b"[]", b'{"pid": null}', b"[" * 200_000, *map(said, PIDS)], ids=range(9)
+)
 def test_a_half_written_lock_is_cleared_when_its_writer_must_be_gone(
     at: Place, name: str, data: bytes
 ) -> None:
@@ -148,6 +160,60 @@ def test_a_half_written_lock_is_cleared_when_its_writer_must_be_gone(
     at.locks.clear_dead()
     assert not file.exists()
     assert at.said == ["clearing a lock that a killed update left half written"]
+
+
+def test_what_is_no_lock_file_is_not_waited_for(at: Place) -> None:
+    (at.folder / "folder.json").mkdir()
+    os.mkfifo(at.folder / "pipe.json")
+    aged(at.folder / "pipe.json", WRITE_S + 1)
+    assert at.locks.taken()
+    at.locks.clear_dead()
+    assert not at.locks.taken()
+    assert (at.folder / "folder.json").is_dir()
+
+
+class Fleeting(type(Path())):  # type: ignore[misc]
+    """A file that its engine takes away as soon as somebody has seen it."""
+
+    def exists(self) -> bool:
+        there: bool = super().exists()
+        self.unlink(missing_ok=True)
+        return there
+
+
+def test_a_lock_that_goes_while_it_is_looked_at_is_none(at: Place) -> None:
+    file = Fleeting(at.folder / "a.json")
+    file.write_bytes(b"")
+    aged(file, WRITE_S + 1)
+    at.locks._clear_half_written(file)
+    assert not Path(file).exists()
+
+
+class Engine:
+    """A process that hears no Ctrl-C. after: what happens when it is to be killed."""
+
+    def __init__(self, after: type[psutil.Error] | None) -> None:
+        self.after = after
+        self.signals: list[int] = []
+
+    def send_signal(self, number: int) -> None:
+        self.signals.append(number)
+        if number == signal.SIGKILL and self.after is psutil.NoSuchProcess:
+            raise psutil.NoSuchProcess(1)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, seconds: float) -> None:
+        if self.signals[-1] == signal.SIGINT or self.after is psutil.TimeoutExpired:
+            raise psutil.TimeoutExpired(seconds)
+
+
+@pytest.mark.parametrize("after", [None, psutil.NoSuchProcess, psutil.TimeoutExpired])
+def test_an_engine_that_ends_by_itself_or_not_at_all_is_no_error(after: type[psutil.Error] | None) -> None:
+    engine: Any = Engine(after)
+    engine_locks._end(engine)
+    assert engine.signals == [signal.SIGINT, signal.SIGKILL]
 
 
 def test_a_whole_lock_that_was_never_renamed_is_half_written_too(at: Place) -> None:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from lockstep.errors import Unavailable
+from lockstep.local import procfs
 from lockstep.local.probe import get
 from lockstep.local.supervisor import Supervisor, runs_as
 from lockstep.local.supervisord import CHILD
@@ -273,6 +274,32 @@ def test_a_process_on_its_way_to_its_program_is_waited_for(
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_that_file(supervisor: Supervisor) -> None:
+    """Nobody would ever write into it."""
+    sleeper = program("sleeper", SLEEP, folder(supervisor))
+    (supervisor.run / "conf.d").mkdir()
+    for path in ("conf.d/sleeper.conf", "supervisord.conf", "supervisord.pid"):
+        os.mkfifo(supervisor.run / path)
+    assert not supervisor.has_file(sleeper)
+    assert not supervisor.has_daemon_file()
+    assert supervisor._recorded_pid() is None
+
+
+class Late(Supervisor):
+    """Its supervisord ends between being looked at and getting a signal."""
+
+    def _own_daemon(self) -> int:
+        ended = subprocess.Popen([sys.executable, "-S", "-c", ""])
+        ended.wait()
+        return ended.pid
+
+
+def test_who_has_ended_meanwhile_needs_no_signal(tmp_path: Path) -> None:
+    late = Late(tmp_path)
+    late._clear_remains()
+    procfs.send(late._own_daemon(), signal.SIGCONT)
 
 
 def test_the_tail_of_a_log_that_is_not_there(supervisor: Supervisor) -> None:

@@ -13,13 +13,12 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lockstep.errors import DeadlineExceeded
-from lockstep.files import write_atomic
+from lockstep.files import NoRegularFile, read_regular, write_atomic
 from lockstep.local import procfs
 from lockstep.local.supervisor_rpc import SHUTTING_DOWN, proxy
 from lockstep.local.supervisord import daemon_conf
@@ -57,8 +56,8 @@ class Daemon:
 
     def has_daemon_file(self) -> bool:
         try:
-            return self._conf.read_text() == daemon_conf(self.run, self.socket)
-        except (OSError, UnicodeDecodeError):
+            return read_regular(self._conf) == daemon_conf(self.run, self.socket).encode()
+        except OSError:
             return False
 
     def is_stuck(self) -> bool:
@@ -82,8 +81,8 @@ class Daemon:
     def _recorded_pid(self) -> int | None:
         """From the pid file, which supervisord removes a moment before it stops answering."""
         try:
-            return int((self.run / "supervisord.pid").read_text())
-        except (FileNotFoundError, ValueError):
+            return int(read_regular(self.run / "supervisord.pid"))
+        except (FileNotFoundError, NoRegularFile, ValueError):
             return None
 
     def _own_daemon(self) -> int | None:
@@ -102,14 +101,14 @@ class Daemon:
     def _wake_daemon(self) -> None:
         pid = self._own_daemon()
         if pid is not None and procfs.state(pid) == "T":
-            os.kill(pid, signal.SIGCONT)
+            procfs.send(pid, signal.SIGCONT)
 
     def _clear_remains(self) -> None:
         """End what a dead or deaf supervisord left: one that is stopped by a signal does not die with it,
         keeps its port, and would answer beside the one that is started now."""
         daemon = self._own_daemon()
         if daemon is not None:
-            os.kill(daemon, signal.SIGKILL)
+            procfs.send(daemon, signal.SIGKILL)
         left = procfs.started_with("SUPERVISOR_SERVER_URL", f"unix://{self.socket}")
         end_all([*left, *([] if daemon is None else [daemon])])
 
@@ -161,15 +160,14 @@ class Daemon:
         if pid is None:
             self._clear_remains()
         if pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
+            procfs.send(pid, signal.SIGTERM)
         elif not self._is_leaving():
             return
         until = time.monotonic() + 30
         while self._is_leaving() or self._daemon_pid() is not None or (pid is not None and procfs.lives(pid)):
             if time.monotonic() > until:
                 if pid is not None:
-                    os.kill(pid, signal.SIGKILL)  # its children die with it (see child.py)
+                    procfs.send(pid, signal.SIGKILL)  # its children die with it (see child.py)
                 return
             time.sleep(0.05)
         self.socket.unlink(missing_ok=True)
@@ -181,9 +179,8 @@ def end_all(pids: list[int]) -> None:
     """End these processes: asked first (and woken, or they would not hear it), then killed."""
     for number, patience_s in ((signal.SIGTERM, ENDING_S), (signal.SIGKILL, ENDING_S)):
         for pid in filter(procfs.lives, pids):
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
-                os.kill(pid, signal.SIGCONT)
+            procfs.send(pid, number)
+            procfs.send(pid, signal.SIGCONT)
         until = time.monotonic() + patience_s
         while any(map(procfs.lives, pids)) and time.monotonic() < until:
             time.sleep(0.02)

@@ -6,6 +6,7 @@ no command, no family and no sockets.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,12 @@ def sockets(pids: list[int]) -> set[str]:
             if target.startswith("socket:["):
                 found.add(target[len("socket:[") : -1])
     return found
+
+
+def send(pid: int, number: int) -> None:
+    """A signal to a process; to one that has ended by now, none."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _zero_separated(pid: int, name: str) -> list[bytes]:

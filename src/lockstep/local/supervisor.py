@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
 import signal
 import time
 import xmlrpc.client
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import LockstepError, Unavailable
-from lockstep.files import write_atomic
+from lockstep.files import read_regular, write_atomic
 from lockstep.local import procfs
 from lockstep.local.daemon import LOOK_S, Daemon
 from lockstep.local.supervisor_rpc import BAD_NAME, SHUTTING_DOWN
@@ -71,8 +70,8 @@ class Supervisor(Daemon):
     def has_file(self, program: Program) -> bool:
         """Whether the program's file says what it is to say."""
         try:
-            return self._program_file(program.name).read_text() == program_conf(program, self.logs)
-        except (OSError, UnicodeDecodeError):
+            return read_regular(self._program_file(program.name)) == program_conf(program, self.logs).encode()
+        except OSError:
             return False
 
     def start(self, program: Program, ready: Callable[[], bool], *, deadline_s: float) -> None:
@@ -96,7 +95,7 @@ class Supervisor(Daemon):
         """Take a running program over, with its file as it is to be; whether it is ready in time."""
         for pid in procfs.family(self.pids().get(program.name, 0)):
             if procfs.state(pid) == "T":
-                os.kill(pid, signal.SIGCONT)
+                procfs.send(pid, signal.SIGCONT)
         with locked(self.run / "supervisor.lock"):
             if not self.has_daemon_file():
                 self._write_daemon_file()
