@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep.files import read_regular, write_atomic
+from lockstep.files import NoRegularFile, read_regular, write_atomic
 from lockstep.jsontext import from_json
 
 
@@ -51,6 +51,6 @@ def is_whole(file: Path) -> bool:
     """Whether a file holds a checkpoint that the engine can load."""
     try:
         held = from_json(read_regular(file))
-    except ValueError:
+    except (NoRegularFile, ValueError):
         return False
     return isinstance(held, dict) and isinstance(held.get("checkpoint"), dict)

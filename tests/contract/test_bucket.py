@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -388,6 +388,20 @@ def test_credentials_are_for_the_owner_only(tmp_path: Path) -> None:
     assert local.credentials_file(stack).stat().st_mode & 0o777 == 0o600
     assert "'s'" not in repr(written)
     local.credentials_file(stack).write_text("{}")
+    with pytest.raises(IntegrityError) as refused:
+        local.read_credentials(stack)
+    assert refused.value.code == "audit.credentials_malformed"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_lies_in_the_place_of_the_credentials_is_not_waited_for(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    from lockstep.paths import StackPaths
+
+    stack = StackPaths(tmp_path)
+    local.credentials_file(stack).parent.mkdir()
+    make(local.credentials_file(stack))
     with pytest.raises(IntegrityError) as refused:
         local.read_credentials(stack)
     assert refused.value.code == "audit.credentials_malformed"

@@ -70,7 +70,9 @@ def test_what_one_record_lists_fits_into_a_record(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_a_listed_file_that_is_no_file_any_more_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
+def test_a_listed_file_that_is_no_file_any_more_is_named(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
     write(tmp_path, "local-1.history.json")
     listed_once = history.newer(tmp_path, [])
     (tmp_path / "local-1.history.json").unlink()

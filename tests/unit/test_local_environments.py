@@ -89,6 +89,17 @@ def test_a_folder_that_is_linked_in_is_seen(tmp_path: Path) -> None:
     assert environments.changed_files(folder) == ["lib64"]
 
 
+def test_a_pipe_in_the_place_of_a_file_is_a_change(tmp_path: Path) -> None:
+    folder = tmp_path / "env"
+    folder.mkdir()
+    os.mkfifo(folder / "module.py")
+    (tmp_path / "env.files.json").write_text(json.dumps({"module.py": "0" * 64}))
+    os.utime(tmp_path / "env.files.json", (1, 1))
+    assert environments.changed_files(folder) == ["module.py"]
+    (tmp_path / "env.files.json").write_bytes(b"[" * 200_000)
+    assert environments.changed_files(folder) == []
+
+
 def test_a_link_made_elsewhere_is_no_change(tmp_path: Path) -> None:
     """It moves the kernel's time of the last change; the digest says that all is well, and is kept."""
     folder = ensure(LOCK, tmp_path).parents[1]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.errors import DeadlineExceeded, LockstepError
+from lockstep.errors import DeadlineExceeded, IntegrityError, LockstepError
 from lockstep.local.ports import Ports, holder, is_free, require_free
 from lockstep.local.probe import get
 from lockstep.lock import locked
@@ -61,6 +61,36 @@ def test_a_name_keeps_its_port(tmp_path: Path) -> None:
     assert ports.assign("bucket", near=20000) == first
     assert Ports(ports.file).get("bucket") == first
     assert ports.assign("gateway", near=near) != first
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b"[" * 200_000,
+        *(b'{"entry": %s}' % port for port in (b"70000", b"0", b"-1")),
+    ]
+    + [b'{"entry": %s}' % port for port in (b"1e400", b"null", b"[1]")],
+    ids=range(11),
+)
+def test_ports_that_are_none_are_named_with_the_way_out(tmp_path: Path, said: bytes) -> None:
+    ports = Ports(tmp_path / "ports.json")
+    ports.file.write_bytes(said)
+    with pytest.raises(IntegrityError) as refused:
+        ports.all()
+    assert refused.value.code == "port.registry_malformed"
+    assert str(ports.file) in refused.value.remedy
+
+
+def test_a_pipe_in_the_place_of_the_ports_is_not_waited_for(tmp_path: Path) -> None:
+    ports = Ports(tmp_path / "ports.json")
+    os.mkfifo(ports.file)
+    with pytest.raises(IntegrityError) as refused:
+        ports.all()
+    assert refused.value.code == "port.registry_malformed"
 
 
 def test_a_port_that_somebody_listens_on_is_passed_over(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from lockstep.audit.local import open_bucket, read_credentials
 from lockstep.errors import LockstepError, Unavailable
-from lockstep.local import look
+from lockstep.local import drift, look
 from lockstep.local.gateway import render_gateway, write_atomic
 from lockstep.local.httproute import http_route
 from lockstep.local.programs import lock_title
@@ -156,6 +156,12 @@ def test_a_service_serves_only_what_it_says_it_is_ready_for(
         # It listens where nothing of ours was started: a stranger serves nothing, whatever it says.
         stack.ports.declare("digits-local-a-blue", server.server_port)
         assert stack.serving() == {("digits", "local-a"): {"blue": None, "green": None}}
+
+
+def test_a_pipe_in_the_place_of_a_gateways_file_is_drift_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rds.json")
+    (found,) = drift._files("gateway-local-a", {tmp_path / "rds.json": b"{}"}, [], "")
+    assert found.code == "route.file"
 
 
 def test_a_runtime_needs_its_lock_file_in_the_release(tmp_path: Path) -> None:

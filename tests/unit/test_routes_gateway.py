@@ -194,7 +194,15 @@ def test_two_claims_on_one_cell_are_odd(answering: Admin) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [(404, b""), (500, b"no"), (200, b"not json"), (200, b"[]"), (200, b'{"configs": [{}]}'), (200, b"[" * 200_000)]
+    "answer",
+    [
+        (404, b""),
+        (500, b"no"),
+        (200, b"not json"),
+        (200, b"[]"),
+        (200, b'{"configs": [{}]}'),
+        (200, b"[" * 200_000),
+    ],
 )
 def test_an_answer_that_makes_no_sense_is_odd(answering: Admin, answer: tuple[int, bytes]) -> None:
     answering.answers["dynamic_route_configs"] = answer

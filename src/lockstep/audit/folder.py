@@ -34,8 +34,8 @@ CHUNK = 1 << 20
 
 
 def key_of(path: Path) -> str:
-    """What a file's path below its bucket is as a key. One that is no UTF-8 is written with backslashes, which
-    no object of a log has: it is listed, and there is nothing to get under that name."""
+    """What a file's path below its bucket is as a key. One that is no UTF-8 has backslashes, as no object
+    of a log is: it is listed, and nothing is to be had under that name."""
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 

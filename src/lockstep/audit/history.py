@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lockstep.files import open_regular, read_regular
+from lockstep.files import NoRegularFile, open_regular, read_regular
 from lockstep.jsontext import from_json
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}-[0-9]{1,20}\.(?:history|checkpoint)\.json(?:\.gz|\.zst)?")
@@ -41,7 +41,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         data = read_regular(path)
         found = from_json(gzip.decompress(data) if path.suffix == ".gz" else data)
-    except (OSError, ValueError, EOFError, zlib.error) as error:
+    except (FileNotFoundError, NoRegularFile, gzip.BadGzipFile, ValueError, EOFError, zlib.error) as error:
         raise ValueError(f"{path.name} is damaged: {error}") from error
     if not isinstance(found, dict):
         raise ValueError(f"{path.name} is damaged: it holds no object")
@@ -61,7 +61,7 @@ def newer(history_dir: Path, last_listed: Iterable[str]) -> list[dict[str, str]]
     """`[{"name", "sha256"}]` of every file that no record has listed yet.
 
     last_listed: the names in the newest record that listed any. A file with a name before them that was
-    not listed then is older than the log: it is not listed later either. Nor is what cannot be read.
+    not listed then is older than the log: it is not listed later either. Nor is what is no file.
     """
     seen = set(last_listed)
     newest = max((_update(name) for name in seen), default="")
@@ -69,7 +69,7 @@ def newer(history_dir: Path, last_listed: Iterable[str]) -> list[dict[str, str]]
     fresh = [name for name in names(history_dir) if name not in seen and _update(name) >= newest]
     found = []
     for name in fresh:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError, NoRegularFile):
             found.append({"name": name, "sha256": sha256(history_dir / name)})
     return found
 

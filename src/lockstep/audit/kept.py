@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lockstep.audit.note import Head
 from lockstep.errors import IntegrityError
-from lockstep.files import read_regular, write_atomic
+from lockstep.files import NoRegularFile, read_regular, write_atomic
 from lockstep.jsontext import from_json
 from lockstep.paths import Paths, StackPaths
 
@@ -77,6 +77,6 @@ def _from_state(backend: Path, stack: str, origin: str) -> Head | None:
         resources = ((state.get("checkpoint") or {}).get("latest") or {}).get("resources") or []
         outputs = [one.get("outputs") or {} for one in resources if one["type"] == "pulumi:pulumi:Stack"]
         said = outputs[0].get("head") if outputs else None
-    except (FileNotFoundError, ValueError, AttributeError, KeyError, TypeError):
+    except (FileNotFoundError, NoRegularFile, ValueError, AttributeError, KeyError, TypeError):
         return None
     return Head.read(said, origin) if isinstance(said, str) else None

@@ -16,7 +16,7 @@ from lockstep.audit.versity import REGION
 from lockstep.canonical import canonical, parse
 from lockstep.errors import IntegrityError
 from lockstep.evidence.keys import LOCAL, Signer, load_trust
-from lockstep.files import write_atomic
+from lockstep.files import NoRegularFile, read_regular, write_atomic
 from lockstep.paths import Paths, StackPaths, origin_of
 
 BUCKET = "lockstep-audit"
@@ -53,10 +53,10 @@ def read_credentials(stack: StackPaths) -> BucketCredentials | None:
     """
     path = credentials_file(stack)
     try:
-        value = parse(path.read_bytes())
+        value = parse(read_regular(path))
     except FileNotFoundError:
         return None
-    except IntegrityError:
+    except (IntegrityError, NoRegularFile):
         value = None
     names = {"endpoint", "access", "secret", "bucket", "region"}
     if (

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep.errors import IntegrityError, LockstepError, Unavailable
+from lockstep.files import read_regular
 from lockstep.local import procfs, programs
 from lockstep.local.admin import Address, is_ready, read_clusters
 from lockstep.local.gateway import entry_files, gateway_files
@@ -239,7 +240,7 @@ def _files(name: str, wanted: Mapping[Path, bytes], extra: list[Path], about: st
     alone = f"; of the file alone: the {about} are not touched by it" if about else ""
     for path, data in wanted.items():
         try:
-            same, what = path.read_bytes() == data, "was edited"
+            same, what = read_regular(path) == data, "was edited"
         except OSError:
             same, what = False, "is gone"
         if not same:

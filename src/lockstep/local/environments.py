@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.errors import DeadlineExceeded, IntegrityError, LockstepError, Unavailable
-from lockstep.files import write_atomic
+from lockstep.files import NoRegularFile, open_regular, read_regular, write_atomic
+from lockstep.jsontext import from_json
 from lockstep.lock import locked
 
 MARKER = "lockstep-lock.json"
@@ -101,7 +102,7 @@ def changed_files(folder: Path) -> list[str]:
     by whoever edits a file. (A hard link made elsewhere moves it too; then the digest says that all is well.)
     """
     try:
-        listed = json.loads(_list_file(folder).read_bytes())
+        listed = from_json(read_regular(_list_file(folder)))
         since = _list_file(folder).stat().st_mtime_ns
     except (OSError, ValueError):
         return []
@@ -141,7 +142,8 @@ def _walk(folder: Path) -> dict[str, int]:
 
 
 def _hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """What each file holds; one that is gone, because the environment is being made again, holds none."""
+    """What each file holds; a pipe holds none, nor does what is gone, because the environment is being made
+    again."""
     found = {}
     for name in names:
         path = folder / name
@@ -149,16 +151,16 @@ def _hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
             if path.is_symlink():
                 found[name] = "-> " + str(path.readlink())
                 continue
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 found[name] = hashlib.file_digest(file, "sha256").hexdigest()
-        except FileNotFoundError:
+        except (FileNotFoundError, NoRegularFile):
             found[name] = ""
     return found
 
 
 def _is_made_from(folder: Path, digest: str) -> bool:
     try:
-        marker = json.loads((folder / MARKER).read_bytes())
+        marker = from_json(read_regular(folder / MARKER))
     except (OSError, ValueError):
         return False
     return marker == {"digest": digest} and os.access(folder / "bin" / "python", os.X_OK)

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.errors import IntegrityError, LockstepError
+from lockstep.files import NoRegularFile, read_regular
+from lockstep.jsontext import from_json
 from lockstep.lock import locked
 
 ENTRY = "entry"
@@ -106,16 +108,18 @@ class Ports:
     def all(self) -> dict[str, int]:
         """Every name with its port; empty when there is no registry yet."""
         try:
-            data = json.loads(self.file.read_text())
-            return {str(name): int(port) for name, port in data.items()}
+            known = {name: int(port) for name, port in from_json(read_regular(self.file)).items()}
+            if all(0 < port < 1 << 16 for port in known.values()):
+                return known
         except FileNotFoundError:
             return {}
-        except (ValueError, AttributeError, TypeError):
-            raise IntegrityError(
-                f"{self.file} does not say which port belongs to which process",
-                code="port.registry_malformed",
-                remedy=f"remove it and run `./lockstep up`, which gives out ports again: rm '{self.file}'",
-            ) from None
+        except (NoRegularFile, ValueError, OverflowError, AttributeError, TypeError):
+            pass
+        raise IntegrityError(
+            f"{self.file} does not say which port belongs to which process",
+            code="port.registry_malformed",
+            remedy=f"remove it and run `./lockstep up`, which gives out ports again: rm '{self.file}'",
+        )
 
     def get(self, name: str) -> int | None:
         return self.all().get(name)
