@@ -215,6 +215,19 @@ def test_tampered_evidence_payload(place: Place, tmp_path: Path) -> None:
     assert evidence.evaluation is None and payload in str(evidence.reason)
 
 
+def test_evidence_larger_than_any_is_refused_before_it_is_in_memory(place: Place, tmp_path: Path) -> None:
+    store, keys = place.open(), releases.local_keys(tmp_path)
+    digest = releases.put(store)
+    attached = releases.evaluate(store, digest, keys.signer("builder"))
+    payload = json.loads(place.blob(attached).read_bytes())["layers"][0]["digest"]
+    place.rewrite(place.blob(payload), lambda _: bytes(bundle.MAX_MANIFEST + 1))
+    evidence = collect(store, digest, keys.trust)
+    assert evidence.evaluation is None and "has more than" in str(evidence.reason)
+    with pytest.raises(IntegrityError) as refused:
+        store.attach(digest, evaluation.EVIDENCE_TYPE, bytes(bundle.MAX_MANIFEST + 1))
+    assert refused.value.code == "release.corrupt"
+
+
 def test_evidence_listed_for_another_release(place: Place, tmp_path: Path) -> None:
     store, keys = place.open(), releases.local_keys(tmp_path)
     good, bad = releases.put(store), releases.put(store, name="bad")

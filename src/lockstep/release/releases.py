@@ -67,9 +67,10 @@ class Releases:
     def _manifest_bytes(self, digest: str) -> bytes:
         with self._layout.failing():
             self._require(digest)
-            return self._read_manifest(digest, bundle.MANIFEST_FILE)
+            return self._small(digest, bundle.MANIFEST_FILE)
 
-    def _read_manifest(self, digest: str, title: str = "") -> bytes:
+    def _small(self, digest: str, title: str = "") -> bytes:
+        """A manifest, or what is attached: neither is ever large."""
         return layout.read(self._layout, digest, title, limit=bundle.MAX_MANIFEST)
 
     def _require(self, digest: str) -> None:
@@ -98,7 +99,7 @@ class Releases:
         notes = item.get("annotations", {})
         model, name = notes.get(bundle.MODEL), notes.get(bundle.NAME)
         try:
-            value = bundle.read_canonical(self._read_manifest(item["digest"]), item["digest"])
+            value = bundle.read_canonical(self._small(item["digest"]), item["digest"])
         except IntegrityError:
             if item.get("artifactType") != bundle.RELEASE_TYPE:
                 return None
@@ -129,6 +130,8 @@ class Releases:
     def attach(self, subject: str, artifact_type: str, payload: bytes) -> str:
         about = self._manifest_bytes(subject)
         bundle.parse_manifest(about, subject)
+        if len(payload) > bundle.MAX_MANIFEST:
+            raise corrupt(f"what is to be attached to {subject} has more than {bundle.MAX_MANIFEST} bytes")
         data = manifest.referrer(_descriptor(about, None), artifact_type, payload)
         digest = canonical.digest(data)
         entry = {**_descriptor(data, artifact_type), "annotations": {SUBJECT: subject}}
@@ -150,7 +153,7 @@ class Releases:
         if listed not in (None, subject) or kind == bundle.RELEASE_TYPE:
             return None
         try:
-            value = bundle.read_canonical(self._read_manifest(item["digest"]), item["digest"])
+            value = bundle.read_canonical(self._small(item["digest"]), item["digest"])
             about = value.get("subject")
             if not isinstance(about, dict) or about.get("digest") != subject:
                 if listed is None:
@@ -160,7 +163,7 @@ class Releases:
             layers = value.get("layers")
             if not isinstance(layers, list) or len(layers) != 1 or not isinstance(layers[0], dict):
                 raise corrupt(f"{item['digest']} does not hold exactly one payload")
-            payload = layout.read(self._layout, str(layers[0].get("digest")), "payload")
+            payload = self._small(str(layers[0].get("digest")), "payload")
         except IntegrityError as error:
             return Referrer(item["digest"], kind, b"", problem=error.message) if listed else None
         return Referrer(item["digest"], kind, payload)
