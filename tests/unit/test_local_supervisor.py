@@ -302,6 +302,13 @@ def test_who_has_ended_meanwhile_needs_no_signal(tmp_path: Path) -> None:
     procfs.send(late._own_daemon(), signal.SIGCONT)
 
 
+@pytest.mark.parametrize("pid", [-1, 0, 1, -4711])
+def test_everybody_is_no_process_of_ours(monkeypatch: pytest.MonkeyPatch, pid: int) -> None:
+    """A pid file may say anything."""
+    monkeypatch.setattr(os, "kill", lambda *said: pytest.fail(f"signalled {said}"))
+    procfs.send(pid, signal.SIGKILL)
+
+
 def test_the_tail_of_a_log_that_is_not_there(supervisor: Supervisor) -> None:
     assert supervisor.log_tail("nobody") == "    (no log)"
     supervisor.logs.mkdir(parents=True)

@@ -73,9 +73,11 @@ def sockets(pids: list[int]) -> set[str]:
 
 
 def send(pid: int, number: int) -> None:
-    """A signal to a process; to one that has ended by now, none."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
+    """A signal to a process; to one that has ended by now, none. Nor to what is no process of ours, whatever
+    a file says: to the kernel 0 is a group, -1 everybody."""
+    if pid > 1:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _zero_separated(pid: int, name: str) -> list[bytes]:

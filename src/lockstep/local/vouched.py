@@ -49,7 +49,7 @@ def vouched_routes(
     """
     try:
         in_force = list(live.read_live(admin_port).as_routes().values())
-    except Unavailable:
+    except (Unavailable, UsageError):  # it is silent, odd, or has weights that no table holds
         in_force = []
     chosen: dict[str, Json] = {}
     for route in [*in_force, *_readable_routes(folder)]:
