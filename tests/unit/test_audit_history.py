@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,9 +61,18 @@ def test_what_the_engine_never_writes_is_not_listed(tmp_path: Path) -> None:
     assert listed(tmp_path) == ["local-1.history.json"]
 
 
+def test_a_file_dated_ahead_does_not_hide_what_comes_after_it(tmp_path: Path) -> None:
+    """Once listed it would be the newest, and no later update would ever be."""
+    now = time.time_ns()
+    write(tmp_path, f"local-{now + 10**12}.history.json", f"local-{now}.history.json")
+    assert listed(tmp_path) == [f"local-{now}.history.json"]
+    write(tmp_path, f"local-{now + 1}.history.json")
+    assert listed(tmp_path, f"local-{now}.history.json") == [f"local-{now + 1}.history.json"]
+
+
 def test_what_one_record_lists_fits_into_a_record(tmp_path: Path) -> None:
     stack = "s" * 100
-    write(tmp_path, *(f"{stack}-{10**19 + number}.checkpoint.json.zst" for number in range(MAX_LISTED)))
+    write(tmp_path, *(f"{stack}-{10**18 + number}.checkpoint.json.zst" for number in range(MAX_LISTED)))
     write(tmp_path, *("\x01" * 220 + f"-{number}.history.json" for number in range(MAX_LISTED)))
     found = history.newer(tmp_path, [])
     assert len(found) == MAX_LISTED

@@ -10,6 +10,7 @@ import contextlib
 import gzip
 import hashlib
 import re
+import time
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +22,8 @@ from lockstep.jsontext import from_json
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}-[0-9]{1,20}\.(?:history|checkpoint)\.json(?:\.gz|\.zst)?")
 """Only what a stack may be called: the names go into records, which have a size limit."""
 _CHUNK = 1 << 20
+AHEAD_S = 60
+"""By how much a clock may have been put back since the engine wrote a file."""
 
 
 def names(history_dir: Path) -> list[str]:
@@ -61,12 +64,18 @@ def newer(history_dir: Path, last_listed: Iterable[str]) -> list[dict[str, str]]
     """`[{"name", "sha256"}]` of every file that no record has listed yet.
 
     last_listed: the names in the newest record that listed any. A file with a name before them that was
-    not listed then is older than the log: it is not listed later either. Nor is what is no file.
+    not listed then is older than the log: it is not listed later either. Nor is what is no file, nor one
+    that is dated ahead of now: everything after it would pass for older.
     """
     seen = set(last_listed)
     newest = max((_update(name) for name in seen), default="")
     # >=: an update's checkpoint file appears a moment after its history file.
-    fresh = [name for name in names(history_dir) if name not in seen and _update(name) >= newest]
+    latest = time.time_ns() + AHEAD_S * 10**9
+    fresh = [
+        name
+        for name in names(history_dir)
+        if name not in seen and _update(name) >= newest and _nanoseconds(name) <= latest
+    ]
     found = []
     for name in fresh:
         with contextlib.suppress(FileNotFoundError, NoRegularFile):
@@ -77,6 +86,11 @@ def newer(history_dir: Path, last_listed: Iterable[str]) -> list[dict[str, str]]
 def _update(name: str) -> str:
     """What the two files of one update share: stack and time. Sorts by time."""
     return name.partition(".")[0]
+
+
+def _nanoseconds(name: str) -> int:
+    """When the engine wrote the file, since 1970."""
+    return int(_update(name).rpartition("-")[2])
 
 
 def changed(history_dir: Path, listed: Iterable[dict[str, str]]) -> list[tuple[str, str]]:
