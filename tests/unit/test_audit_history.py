@@ -48,6 +48,11 @@ def test_a_checkpoint_that_came_a_moment_later_is_not_lost(tmp_path: Path) -> No
     assert listed(tmp_path, "local-2.history.json") == ["local-2.checkpoint.json"]
 
 
+def test_a_stack_may_have_a_point_in_its_name(tmp_path: Path) -> None:
+    write(tmp_path, "team.a-1.history.json", "team.a-2.history.json", "team.a-3.history.json")
+    assert listed(tmp_path, "team.a-2.history.json") == ["team.a-3.history.json"]
+
+
 def test_no_folder_has_no_files(tmp_path: Path) -> None:
     assert history.newer(tmp_path / "none", []) == []
 

@@ -19,7 +19,7 @@ from typing import Any
 from lockstep.files import NoRegularFile, open_regular, read_regular
 from lockstep.jsontext import from_json
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}-[0-9]{1,20}\.(?:history|checkpoint)\.json(?:\.gz|\.zst)?")
+_NAME = re.compile(r"([A-Za-z0-9_.-]{1,100}-([0-9]{1,20}))\.(?:history|checkpoint)\.json(?:\.gz|\.zst)?")
 """Only what a stack may be called: the names go into records, which have a size limit."""
 _CHUNK = 1 << 20
 AHEAD_S = 60
@@ -85,12 +85,18 @@ def newer(history_dir: Path, last_listed: Iterable[str]) -> list[dict[str, str]]
 
 def _update(name: str) -> str:
     """What the two files of one update share: stack and time. Sorts by time."""
-    return name.partition(".")[0]
+    return _parts(name)[0]
 
 
 def _nanoseconds(name: str) -> int:
     """When the engine wrote the file, since 1970."""
-    return int(_update(name).rpartition("-")[2])
+    return int(_parts(name)[1])
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Stack with time, and the time. A record may hold names of another form: they come before all."""
+    found = _NAME.fullmatch(name)
+    return (found[1], found[2]) if found else ("", "0")
 
 
 def changed(history_dir: Path, listed: Iterable[dict[str, str]]) -> list[tuple[str, str]]:
