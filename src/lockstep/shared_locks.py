@@ -5,13 +5,15 @@ They are read and never removed: whether a process on another machine lives cann
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
+from lockstep.errors import Unavailable
+from lockstep.jsontext import from_json
 from lockstep.paths import engine_locks_of
 from lockstep.release.url import S3Place
 
@@ -36,7 +38,7 @@ class SharedLocks:
         )
 
     def taken(self) -> bool:
-        """Raises Unavailable when the bucket does not say."""
+        """Raises Unavailable `state.silent`."""
         return bool(self._keys())
 
     def holders(self) -> str:
@@ -47,15 +49,29 @@ class SharedLocks:
 
     def _holders(self) -> Iterator[str]:
         for key in self._keys():
-            held = self._objects.read(key, LARGEST)
+            with self._loudly():
+                held = self._objects.read(key, LARGEST)
             try:
-                said = json.loads(held.data if held is not None else b"")
+                said = from_json(held.data if held is not None else b"")
                 yield f"{said['username']}@{said['hostname']} (pid {said['pid']})"
-            except (ValueError, KeyError, TypeError, RecursionError):
+            except (ValueError, KeyError, TypeError):
                 continue
 
     def _keys(self) -> list[str]:
-        return sorted(self._objects.keys(f"{self._place.prefix}{engine_locks_of(self.stack)}/"))
+        with self._loudly():
+            return sorted(self._objects.keys(f"{self._place.prefix}{engine_locks_of(self.stack)}/"))
+
+    @contextmanager
+    def _loudly(self) -> Iterator[None]:
+        try:
+            yield
+        except Unavailable as error:
+            raise Unavailable(
+                f"nobody can tell who is at {self.stack}: its state bucket {self._place} does not say "
+                f"({error.message.rpartition(' ')[2]})",
+                code="state.silent",
+                remedy="see that PULUMI_BACKEND_URL is right and that the credentials may list and read it",
+            ) from None
 
     @cached_property
     def _objects(self) -> Objects:

@@ -79,5 +79,7 @@ def test_a_lock_that_says_nothing_is_one_all_the_same(endpoint: str, data: bytes
 
 def test_a_bucket_that_is_silent_does_not_say_that_nobody_is_at_it() -> None:
     locks = SharedLocks(f"s3://{BUCKET}?endpoint=http://127.0.0.1:{free_port()}&region=us-east-1", "staging")
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match=f"its state bucket s3://{BUCKET} does not say") as caught:
         locks.taken()
+    assert caught.value.code == "state.silent"
+    assert "PULUMI_BACKEND_URL" in caught.value.remedy
