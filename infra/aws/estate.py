@@ -12,7 +12,8 @@ from infra.config import Settings
 from lockstep.errors import UsageError
 
 ECR = re.compile(
-    r"(?P<account>[0-9]{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.(?P<rest>[a-z.]+/(?P<repository>[^@]+)@.+)"
+    r"(?P<account>[0-9]{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\."
+    r"(?P<rest>[a-z.]+/(?P<repository>[^@:]+)(:[^@]+)?@.+)"
 )
 
 
@@ -27,9 +28,9 @@ class Estate(Ground):
         """URL of the release store, for the gate, the warrants and the pods alike."""
         return self.settings.store or self.registry.store
 
-    def image(self, lock: str, region: str) -> str:
-        """The image that was made from a lock file, as it lies in the region. Raises UsageError
-        `image.unknown`."""
+    def image(self, lock: str, account: str, region: str) -> str:
+        """The image that was made from a lock file, as it lies in the region. account: the stack's own.
+        Raises UsageError `image.unknown`."""
         image = self.cloud.images.get(lock)
         if image is None:
             raise UsageError(
@@ -37,14 +38,14 @@ class Estate(Ground):
                 code="image.unknown",
                 remedy="build it from models/image/Dockerfile, push it, and put lock: image@sha256:... there",
             )
-        return in_region(image, self.name(IMAGES), home=self.home, region=region)
+        return in_region(image, account, self.name(IMAGES), home=self.home, region=region)
 
 
-def in_region(image: str, repository: str, *, home: str, region: str) -> str:
+def in_region(image: str, account: str, repository: str, *, home: str, region: str) -> str:
     """The same image by the registry of the region, where it was copied to: a region then starts pods without
-    another one, and by the endpoint in its own network. One of another registry or repository stays."""
+    another one, and by the endpoint in its own network. One of another account or repository stays."""
     found = ECR.fullmatch(image)
-    if found is None or found["region"] != home or found["repository"] != repository:
+    if found is None or found.group("account", "region", "repository") != (account, home, repository):
         return image
     return f"{found['account']}.dkr.ecr.{region}.{found['rest']}"
 

@@ -42,7 +42,9 @@ def service(
         region=place.region,
         slot=slot,
         release=warranted.release,
-        image=warranted.lock.apply(lambda lock: estate.image(lock, place.region)),
+        image=pulumi.Output.all(warranted.lock, estate.account).apply(
+            lambda told: estate.image(told[0], told[1], place.region)
+        ),
         store=estate.store,
         runtime=estate.settings.runtime,
         service=estate.cloud.services[model],

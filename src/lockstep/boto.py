@@ -45,9 +45,11 @@ def has_credentials() -> bool:
 
 @dataclass(frozen=True)
 class BotoObjects:
-    """release.objects.Objects over botocore. Endpoint, region and credentials: as botocore finds them."""
+    """release.objects.Objects over botocore. Endpoint, region and credentials: as botocore finds them.
+    profile: whose; empty where the environment is to say."""
 
     place: S3Place
+    profile: str = ""
 
     @property
     def _endpoint(self) -> str:
@@ -59,7 +61,7 @@ class BotoObjects:
         import botocore.session
         from botocore.config import Config
 
-        session = botocore.session.Session()
+        session = botocore.session.Session(profile=self.profile or None)
         session.register_component("data_loader", _loader())
         endpoint = self._endpoint
         region = self.place.region or session.get_config_variable("region") or os.environ.get("AWS_REGION")

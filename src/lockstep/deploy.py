@@ -211,8 +211,12 @@ class Engine:
             raise self._locked()
 
     def _locked(self) -> LockstepError:
+        try:
+            holders = self._locks.holders()
+        except LockstepError:  # that it is locked the engine knows; by whom is one more question
+            holders = "unknown"
         return LockstepError(
-            f"another update of {self.workspace.stack} is running: {self._locks.holders()}",
+            f"another update of {self.workspace.stack} is running: {holders}",
             code="engine.locked",
             remedy=self._locks.remedy,
         )

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from lockstep.errors import Unavailable
+from lockstep.errors import Unavailable, UsageError
 from lockstep.jsontext import from_json
 from lockstep.paths import engine_locks_of
 from lockstep.release.url import S3Place
@@ -65,10 +65,10 @@ class SharedLocks:
     def _loudly(self) -> Iterator[None]:
         try:
             yield
-        except Unavailable as error:
+        except (Unavailable, UsageError, ValueError) as error:  # ValueError: botocore's, for an endpoint
             raise Unavailable(
                 f"nobody can tell who is at {self.stack}: its state bucket {self._place} does not say "
-                f"({error.message.rpartition(' ')[2]})",
+                f"({str(error).rpartition(' ')[2]})",
                 code="state.silent",
                 remedy="see that PULUMI_BACKEND_URL is right and that the credentials may list and read it",
             ) from None
@@ -77,13 +77,16 @@ class SharedLocks:
     def _objects(self) -> Objects:
         from lockstep.boto import BotoObjects
 
-        return BotoObjects(self._place)
+        return BotoObjects(self._place, self._told.get("profile", ""))
 
     @cached_property
     def _place(self) -> S3Place:
         parts = urlsplit(self.url)
-        told = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-        prefix = parts.path.strip("/")
-        return S3Place(
-            parts.netloc, f"{prefix}/" if prefix else "", told.get("endpoint", ""), told.get("region", "")
-        )
+        prefix, endpoint = parts.path.strip("/"), self._told.get("endpoint", "")
+        if endpoint and "://" not in endpoint:
+            endpoint = f"{'http' if self._told.get('disableSSL') == 'true' else 'https'}://{endpoint}"
+        return S3Place(parts.netloc, f"{prefix}/" if prefix else "", endpoint, self._told.get("region", ""))
+
+    @cached_property
+    def _told(self) -> dict[str, str]:
+        return {key: values[-1] for key, values in parse_qs(urlsplit(self.url).query).items()}

@@ -73,7 +73,9 @@ class Workspace:
         """The engine's locks of this stack, where a folder has its state."""
         root = self.paths.backend
         if self._shares_state:
-            root = Path(unquote(urlsplit(self._shared_backend()[BACKEND]).path))
+            parts = urlsplit(self._shared_backend()[BACKEND])
+            base = {"~": Path.home(), ".": self.paths.root}.get(parts.netloc, Path("/"))
+            root = base / unquote(parts.path).lstrip("/")
         return root / engine_locks_of(self.stack)
 
     @property

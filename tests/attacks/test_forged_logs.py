@@ -189,17 +189,19 @@ def listed(forged: Forged, folder: Path) -> None:
 
 
 def test_an_edited_history_file(forged: Forged, tmp_path: Path) -> None:
-    listed(forged, tmp_path)
-    assert forged.verify(history_dir=tmp_path).ok
-    (tmp_path / "local-1.history.json").write_text('{"n":9}')
-    report = forged.only("audit.history_edited", index=6, key="local-1.history.json", history_dir=tmp_path)
+    folder = tmp_path / "local"
+    listed(forged, folder)
+    assert forged.verify(history_dir=folder).ok
+    (folder / "local-1.history.json").write_text('{"n":9}')
+    report = forged.only("audit.history_edited", index=6, key="local-1.history.json", history_dir=folder)
     assert "other bytes" in report.problems[0].message
 
 
 def test_a_removed_history_file(forged: Forged, tmp_path: Path) -> None:
-    listed(forged, tmp_path)
-    (tmp_path / "local-2.history.json").unlink()
-    report = forged.only("audit.history_edited", index=6, key="local-2.history.json", history_dir=tmp_path)
+    folder = tmp_path / "local"
+    listed(forged, folder)
+    (folder / "local-2.history.json").unlink()
+    report = forged.only("audit.history_edited", index=6, key="local-2.history.json", history_dir=folder)
     assert "missing" in report.problems[0].message
 
 

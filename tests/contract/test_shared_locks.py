@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lockstep.boto import BotoObjects
-from lockstep.deploy import Engine
+from lockstep.deploy import LOCKED, Engine, _Watch
 from lockstep.errors import LockstepError, Unavailable
 from lockstep.paths import Paths, engine_locks_of
 from lockstep.release.url import S3Place
@@ -75,6 +75,35 @@ def test_a_lock_that_says_nothing_is_one_all_the_same(endpoint: str, data: bytes
     assert locks.holders() == "unknown"
     locks.clear_dead()
     assert locks.taken()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "endpoint=127.0.0.1:9&disableSSL=true",
+        "endpoint=http://127.0.0.1:9",
+        "endpoint=gopher://x",
+        "profile=nobody",
+    ],
+)
+def test_that_a_stack_is_locked_is_said_whether_or_not_its_bucket_says_by_whom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    """Or the intent of who holds it would be taken for one of a failed update, and closed."""
+    (tmp_path / "Pulumi.staging.yaml").write_text("config:\n  lockstep:target: aws\n")
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"s3://{BUCKET}?region=us-east-1&{query}")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    engine = Engine(
+        Workspace(Paths(tmp_path, tmp_path / ".lockstep"), "staging"),
+        lambda: pytest.fail("not needed"),
+        print,
+    )
+    failed = engine._failure("update", _Watch(print), f"error: {LOCKED} by 1 lock(s)", [])
+    assert failed.code == "engine.locked"
+    assert "is running: unknown" in failed.message
+    with pytest.raises(Unavailable) as caught:
+        engine.require_alone()
+    assert caught.value.code == "state.silent"
 
 
 def test_a_bucket_that_is_silent_does_not_say_that_nobody_is_at_it() -> None:

@@ -164,4 +164,9 @@ def test_the_locks_of_a_cloud_stack_lie_with_its_state(
     assert shared.state_bucket == "s3://lockstep-state?region=eu-central-1"
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}/some%20where?metadata=skip")
     assert shared.state_bucket == ""
-    assert shared.locks == tmp_path / "some where" / ".pulumi/locks/organization/lockstep/prod"
+    below = ".pulumi/locks/organization/lockstep/prod"
+    assert shared.locks == tmp_path / "some where" / below
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "file://~/state")
+    assert shared.locks == Path.home() / "state" / below
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "file://./state")
+    assert shared.locks == workspace.paths.root / "state" / below

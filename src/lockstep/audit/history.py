@@ -19,18 +19,20 @@ from typing import Any
 from lockstep.files import NoRegularFile, open_regular, read_regular
 from lockstep.jsontext import from_json
 
-_NAME = re.compile(r"([A-Za-z0-9_.-]{1,100}-([0-9]{1,20}))\.(?:history|checkpoint)\.json(?:\.gz|\.zst)?")
-"""Only what a stack may be called: the names go into records, which have a size limit."""
+_NAME = re.compile(r"([A-Za-z0-9_.-]{1,100})-([0-9]{1,20})\.(?:history|checkpoint)\.json(?:\.gz|\.zst)?")
+"""Stack and nanoseconds. Only what a stack may be called: names go into records, which have a size limit."""
 _CHUNK = 1 << 20
 AHEAD_S = 60
 """By how much a clock may have been put back since the engine wrote a file."""
 
 
 def names(history_dir: Path) -> list[str]:
-    """The history files there are, oldest first (their names carry the time); [] without a folder."""
+    """The history files there are, oldest first (their names carry the time); [] without a folder. One that
+    is called after another stack than its folder is none."""
     if not history_dir.is_dir():
         return []
-    return sorted(path.name for path in history_dir.iterdir() if _NAME.fullmatch(path.name))
+    found = [(_written(history_dir, path.name), path.name) for path in history_dir.iterdir()]
+    return [name for written, name in sorted(found) if written]
 
 
 def updates(history_dir: Path) -> list[Path]:
@@ -68,13 +70,13 @@ def newer(history_dir: Path, last_listed: Iterable[str]) -> list[dict[str, str]]
     that is dated ahead of now: everything after it would pass for older.
     """
     seen = set(last_listed)
-    newest = max((_update(name) for name in seen), default="")
-    # >=: an update's checkpoint file appears a moment after its history file.
+    newest = max((_written(history_dir, name) for name in seen), default=0)
     latest = time.time_ns() + AHEAD_S * 10**9
+    # newest, too: an update's checkpoint file appears a moment after its history file.
     fresh = [
         name
         for name in names(history_dir)
-        if name not in seen and _update(name) >= newest and _nanoseconds(name) <= latest
+        if name not in seen and newest <= _written(history_dir, name) <= latest
     ]
     found = []
     for name in fresh:
@@ -83,20 +85,10 @@ def newer(history_dir: Path, last_listed: Iterable[str]) -> list[dict[str, str]]
     return found
 
 
-def _update(name: str) -> str:
-    """What the two files of one update share: stack and time. Sorts by time."""
-    return _parts(name)[0]
-
-
-def _nanoseconds(name: str) -> int:
-    """When the engine wrote the file, since 1970."""
-    return int(_parts(name)[1])
-
-
-def _parts(name: str) -> tuple[str, str]:
-    """Stack with time, and the time. A record may hold names of another form: they come before all."""
+def _written(history_dir: Path, name: str) -> int:
+    """When the engine wrote a file of this stack, in nanoseconds since 1970; 0 for what is none."""
     found = _NAME.fullmatch(name)
-    return (found[1], found[2]) if found else ("", "0")
+    return int(found[2]) if found and found[1] == history_dir.name else 0
 
 
 def changed(history_dir: Path, listed: Iterable[dict[str, str]]) -> list[tuple[str, str]]:

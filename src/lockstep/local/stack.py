@@ -156,6 +156,8 @@ class LocalStack:
         from lockstep.local import look
 
         for region in look.odd(self.ports.all()):
+            if gateway_name(region) not in self.alive():
+                continue  # a stranger on a port that was a gateway's
             self.start_gateway(region, near=self.ports.all()[gateway_name(region)], vouched=vouched)
         until = time.monotonic() + deadline_s
         while look.odd(self.ports.all()) and time.monotonic() < until:

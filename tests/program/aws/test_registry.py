@@ -77,6 +77,11 @@ OWN = "111122223333.dkr.ecr.eu-central-1.amazonaws.com/lockstep-staging-models" 
     ("image", "pulled"),
     [
         (OWN, OWN.replace("eu-central-1", "us-east-1")),
+        (
+            OWN.replace("-models@", "-models:1.0@"),
+            OWN.replace("eu-central-1", "us-east-1").replace("s@", "s:1.0@"),
+        ),
+        (OWN.replace("1111", "9999", 1), OWN.replace("1111", "9999", 1)),
         (OWN.replace("-models", "-others"), OWN.replace("-models", "-others")),
         (OWN.replace("eu-central-1", "eu-west-1"), OWN.replace("eu-central-1", "eu-west-1")),
         (
@@ -87,5 +92,13 @@ OWN = "111122223333.dkr.ecr.eu-central-1.amazonaws.com/lockstep-staging-models" 
 )
 def test_a_region_pulls_the_copy_that_lies_in_it(image: str, pulled: str) -> None:
     """Of the repository that is copied, and of no other: nobody else's lies there."""
-    assert in_region(image, "lockstep-staging-models", home="eu-central-1", region="us-east-1") == pulled
-    assert in_region(image, "lockstep-staging-models", home="eu-central-1", region="eu-central-1") == image
+    assert (
+        in_region(image, "111122223333", "lockstep-staging-models", home="eu-central-1", region="us-east-1")
+        == pulled
+    )
+    assert (
+        in_region(
+            image, "111122223333", "lockstep-staging-models", home="eu-central-1", region="eu-central-1"
+        )
+        == image
+    )
