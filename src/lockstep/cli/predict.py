@@ -64,7 +64,7 @@ def predict(entry: str, model: str, file: Path) -> dict[str, Any]:
         raise Unavailable(
             f"the entry point {entry} does not answer: {error}",
             code="predict.no_answer",
-            remedy="see `./lockstep status` for what serves; `./lockstep up` brings the stack up",
+            remedy="see `./lockstep status` of that stack for what serves; its `./lockstep up` brings it up",
         ) from None
     finally:
         connection.close()
