@@ -44,7 +44,8 @@ def plan(settings: Settings, cloud: Cloud) -> Iterator[Refusal]:
                 said,
                 f"take the place out of lockstep:models.{model}, or widen the jurisdictions of its service",
             )
-    if settings.store.startswith("s3://") and not _is_registry(settings, cloud):
+    store = parse_url(settings.store) if settings.store else None
+    if isinstance(store, S3Place) and not _is_registry(store, settings, cloud):
         yield Refusal(
             "store.elsewhere",
             f"lockstep:store: {settings.store} is not the bucket of the stack's own releases, and its pods "
@@ -89,14 +90,8 @@ def notes(settings: Settings, cloud: Cloud, known: Mapping[str, Quotas]) -> list
     return lines
 
 
-def _is_registry(settings: Settings, cloud: Cloud) -> bool:
-    place = parse_url(settings.store)
-    return (
-        isinstance(place, S3Place)
-        and place.bucket == cloud.registry
-        and not place.endpoint
-        and place.region in ("", settings.home)
-    )
+def _is_registry(store: S3Place, settings: Settings, cloud: Cloud) -> bool:
+    return store.bucket == cloud.registry and not store.endpoint and store.region in ("", settings.home)
 
 
 def require(settings: Settings, cloud: Cloud) -> None:

@@ -35,17 +35,37 @@ END_S = 20.0
 
 
 @dataclass(frozen=True)
-class Lock:
-    """One lock file. pid 0: it is half written."""
+class Holder:
+    """Who took a lock, as its file says."""
 
-    file: Path
     pid: int
     host: str
     user: str
 
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host} (pid {self.pid})"
+
     @property
     def here(self) -> bool:
         return self.host == socket.gethostname()
+
+    @classmethod
+    def read(cls, data: bytes) -> Holder | None:
+        """None for what the engine has not written, or not to its end."""
+        try:
+            said = from_json(data)
+            holder = cls(int(said["pid"]), str(said["hostname"]), str(said["username"]))
+        except (ValueError, OverflowError, KeyError, TypeError):
+            return None
+        return holder if 0 < holder.pid <= MAX_PID else None
+
+
+@dataclass(frozen=True)
+class Lock:
+    """One lock file. holder: None while it is half written."""
+
+    file: Path
+    holder: Holder | None
 
 
 @dataclass(frozen=True)
@@ -58,8 +78,7 @@ class EngineLocks:
 
     def holders(self) -> str:
         """Who is at it, in words."""
-        known = [f"{lock.user}@{lock.host} (pid {lock.pid})" for lock in self._read() if lock.pid]
-        return ", ".join(known) or "unknown"
+        return ", ".join(str(lock.holder) for lock in self._read() if lock.holder) or "unknown"
 
     def taken(self) -> bool:
         return any(True for _ in self._read())
@@ -67,20 +86,20 @@ class EngineLocks:
     def clear_dead(self) -> None:
         """Remove what nobody holds. The caller is the only `./lockstep` command that changes this stack."""
         for lock in self._read():
-            if not lock.pid:
+            if lock.holder is None:
                 self._clear_half_written(lock.file)
-            elif lock.here:
-                self._clear(lock)
+            elif lock.holder.here:
+                self._clear(lock.file, lock.holder.pid)
 
-    def _clear(self, lock: Lock) -> None:
-        process = holding(lock.pid, lock.file)
+    def _clear(self, file: Path, pid: int) -> None:
+        process = holding(pid, file)
         if process is not None and _abandoned(process):
-            self.progress(f"ending the update that a killed command left running (pid {lock.pid})")
+            self.progress(f"ending the update that a killed command left running (pid {pid})")
             _end(process)
-            process = holding(lock.pid, lock.file)
-        if process is None and lock.file.exists():
-            self.progress(f"clearing the lock of a dead update (pid {lock.pid})")
-            lock.file.unlink(missing_ok=True)
+            process = holding(pid, file)
+        if process is None and file.exists():
+            self.progress(f"clearing the lock of a dead update (pid {pid})")
+            file.unlink(missing_ok=True)
 
     def _clear_half_written(self, file: Path) -> None:
         """The engine writes beside and renames within milliseconds, so an old one has lost its writer."""
@@ -96,16 +115,15 @@ class EngineLocks:
     def _read(self) -> Iterator[Lock]:
         for file in sorted(self.folder.glob("*")):
             try:
-                said = from_json(read_regular(file))
-                whole = file.suffix == ".json"
-                pid, host, user = int(said["pid"]), str(said["hostname"]), str(said["username"])
-                known = whole and 0 < pid <= MAX_PID
-                yield Lock(file, pid if known else 0, host, user)
+                data = read_regular(file)
             except FileNotFoundError:
                 continue
-            except (NoRegularFile, ValueError, OverflowError, KeyError, TypeError):
-                if not file.is_dir():  # the engine reads none
-                    yield Lock(file, 0, "", "")
+            except NoRegularFile:
+                if file.is_dir():  # the engine reads none
+                    continue
+                data = b""
+            # One that was never renamed is half written, whatever it holds.
+            yield Lock(file, Holder.read(data) if file.suffix == ".json" else None)
 
 
 def _written(file: Path) -> float | None:

@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
+from lockstep.engine_locks import Holder
 from lockstep.errors import Unavailable, UsageError
-from lockstep.jsontext import from_json
 from lockstep.paths import engine_locks_of
 from lockstep.release.url import S3Place
 
@@ -42,20 +42,16 @@ class SharedLocks:
         return bool(self._keys())
 
     def holders(self) -> str:
-        return ", ".join(self._holders()) or "unknown"
+        return ", ".join(str(holder) for holder in self._holders() if holder) or "unknown"
 
     def clear_dead(self) -> None:
         """None is: see above."""
 
-    def _holders(self) -> Iterator[str]:
+    def _holders(self) -> Iterator[Holder | None]:
         for key in self._keys():
             with self._loudly():
                 held = self._objects.read(key, LARGEST)
-            try:
-                said = from_json(held.data if held is not None else b"")
-                yield f"{said['username']}@{said['hostname']} (pid {said['pid']})"
-            except (ValueError, KeyError, TypeError):
-                continue
+            yield Holder.read(held.data) if held is not None else None
 
     def _keys(self) -> list[str]:
         with self._loudly():

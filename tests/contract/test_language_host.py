@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -15,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-import psutil
 import pytest
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 
+from lockstep.local import procfs
 from lockstep.toolchain import Toolchain, ensure
+from tests.support.children import gone
 
 PROJECT = """\
 name: tiny
@@ -142,29 +142,17 @@ def project(tmp_path: Path, toolchain: Toolchain) -> Iterator[Project]:
     assert made.pulumi("config", "set", "greeting", "hello, world").returncode == 0
     assert made.pulumi("config", "set", "--secret", "word", "hush").returncode == 0
     yield made
-    for process in of_this_test(made):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
+    for pid in of_this_test(made):
+        procfs.send(pid, signal.SIGKILL)
 
 
-def of_this_test(project: Project) -> list[psutil.Process]:
+def of_this_test(project: Project) -> list[int]:
     """Every process that carries this test's marker in its environment."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("LOCKSTEP_TEST_MARKER") == project.environment["LOCKSTEP_TEST_MARKER"]:
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            continue
-    return found
+    return procfs.started_with("LOCKSTEP_TEST_MARKER", project.environment["LOCKSTEP_TEST_MARKER"])
 
 
-def command_line(process: psutil.Process) -> str:
-    """The words of its command; none where it has ended since it was found."""
-    try:
-        return " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return ""
+def command_line(pid: int) -> str:
+    return " ".join(procfs.command(pid))
 
 
 def wait_until(true: Callable[[], bool], what: str, deadline_s: float = 20) -> None:
@@ -326,13 +314,6 @@ def host(toolchain: Toolchain) -> Iterator[Host]:
 def plugin(tmp_path: Path, source: str) -> Path:
     (tmp_path / "__main__.py").write_text(source)
     return tmp_path
-
-
-def gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 TELLER = """\

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,32 +12,29 @@ from lockstep.boto import BotoObjects
 from lockstep.deploy import LOCKED, Engine, _Watch
 from lockstep.errors import LockstepError, Unavailable
 from lockstep.paths import Paths, engine_locks_of
-from lockstep.release.url import S3Place
+from lockstep.release.url import S3Place, parse_url
 from lockstep.shared_locks import SharedLocks
 from lockstep.workspace import Workspace
-from tests.support.versity import Server, free_port, new_credentials
+from tests.support.stores import Place
+from tests.support.versity import free_port
 
 BUCKET = "the-state"
 
 
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    access, secret = new_credentials()
-    server = Server(tmp_path_factory.mktemp("s3"), free_port(), access, secret)
-    server.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", access)
-        patch.setenv("AWS_SECRET_ACCESS_KEY", secret)
-        patch.delenv("AWS_SESSION_TOKEN", raising=False)  # versitygw knows none, and refuses who sends one
-        place = S3Place(BUCKET, "", server.endpoint, "us-east-1")
-        BotoObjects(place)._client.create_bucket(Bucket=BUCKET)
-        yield server.endpoint
-    server.stop()
+@pytest.fixture
+def bucket(s3: Place) -> S3Place:
+    """A bucket of the test's own, with credentials for it."""
+    place = parse_url(s3.url)
+    assert isinstance(place, S3Place)
+    return replace(place, prefix="", region="us-east-1")
 
 
-def lock(endpoint: str, prefix: str, stack: str, data: bytes) -> None:
-    objects = BotoObjects(S3Place(BUCKET, prefix, endpoint, "us-east-1"))
-    assert objects.put_new(f"{prefix}{engine_locks_of(stack)}/some-uuid.json", data)
+def url_of(bucket: S3Place, prefix: str = "") -> str:
+    return f"s3://{bucket.bucket}/{prefix}?endpoint={bucket.endpoint}&region={bucket.region}"
+
+
+def lock(bucket: S3Place, prefix: str, stack: str, data: bytes) -> None:
+    assert BotoObjects(bucket).put_new(f"{prefix}{engine_locks_of(stack)}/some-uuid.json", data)
 
 
 SAID = json.dumps({"pid": 4711, "username": "ci", "hostname": "runner-7", "timestamp": "now"}).encode()
@@ -45,21 +42,20 @@ SAID = json.dumps({"pid": 4711, "username": "ci", "hostname": "runner-7", "times
 
 @pytest.mark.parametrize("prefix", ["", "team/a/"])
 def test_a_stack_that_somebody_changes_elsewhere_is_left_to_them(
-    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str
+    bucket: S3Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str
 ) -> None:
     """Its intent is open because the update runs, and must not be closed by who looks on."""
     (tmp_path / "Pulumi.staging.yaml").write_text("config:\n  lockstep:target: aws\n")
-    url = f"s3://{BUCKET}/{prefix}?endpoint={endpoint}&region=us-east-1&s3ForcePathStyle=true"
-    monkeypatch.setenv("PULUMI_BACKEND_URL", url)
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"{url_of(bucket, prefix)}&s3ForcePathStyle=true")
     engine = Engine(
         Workspace(Paths(tmp_path, tmp_path / ".lockstep"), "staging"),
         lambda: pytest.fail("no program is needed for that"),
         lambda _: None,
     )
     engine.require_alone()
-    lock(endpoint, prefix, "prod", SAID)
+    lock(bucket, prefix, "prod", SAID)
     engine.require_alone()
-    lock(endpoint, prefix, "staging", SAID)
+    lock(bucket, prefix, "staging", SAID)
     with pytest.raises(LockstepError, match=r"ci@runner-7 \(pid 4711\)") as caught:
         engine.require_alone()
     assert caught.value.code == "engine.locked"
@@ -67,10 +63,9 @@ def test_a_stack_that_somebody_changes_elsewhere_is_left_to_them(
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"[" * 200_000])
-def test_a_lock_that_says_nothing_is_one_all_the_same(endpoint: str, data: bytes) -> None:
-    stack = f"stack-{len(data)}-{data[:1].hex()}"
-    lock(endpoint, "", stack, data)
-    locks = SharedLocks(f"s3://{BUCKET}?endpoint={endpoint}&region=us-east-1", stack)
+def test_a_lock_that_says_nothing_is_one_all_the_same(bucket: S3Place, data: bytes) -> None:
+    lock(bucket, "", "staging", data)
+    locks = SharedLocks(url_of(bucket), "staging")
     assert locks.taken()
     assert locks.holders() == "unknown"
     locks.clear_dead()

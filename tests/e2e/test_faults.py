@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
@@ -15,6 +14,7 @@ from pathlib import Path
 import psutil
 import yaml
 
+from lockstep.local import procfs
 from tests.support import kills, recovery
 from tests.support.checkout import Checkout
 from tests.support.children import awaited
@@ -126,9 +126,8 @@ def _a_kill_between_intent_and_outcome(checkout: Checkout, better: str) -> None:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    for child in psutil.Process(process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):  # it may have ended by now
-            child.kill()
+    for pid in procfs.family(process.pid)[1:]:
+        procfs.send(pid, signal.SIGKILL)
     process.kill()
     process.communicate()
     status = checkout.json("status")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ import psutil
 import pytest
 import yaml
 
+from lockstep.local import procfs
 from tests.support.checkout import Checkout, make, own_cache
 from tests.support.children import awaited
 
@@ -97,10 +97,9 @@ def test_a_broken_half_up_stack_is_purged_all_the_same(checkout: Checkout) -> No
     """Killed in the middle of its first `up`, and then its stack file and state are nonsense."""
     process = checkout.start("up")
     assert awaited(lambda: bool(checkout.supervisor.pids()), 120)
-    for child in psutil.Process(process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):  # it may have ended by now
-            if "supervisor" not in " ".join(child.cmdline()):
-                child.kill()
+    for pid in procfs.family(process.pid)[1:]:
+        if "supervisor" not in " ".join(procfs.command(pid)):
+            procfs.send(pid, signal.SIGKILL)
     process.kill()
     process.communicate()
     checkout.stack_file.write_text("config: [")

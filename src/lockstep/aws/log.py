@@ -11,7 +11,6 @@ from lockstep.audit.opened import OpenLog, keys_of_log, refuse_lost_log
 from lockstep.audit.s3 import S3Bucket
 from lockstep.aws.credentials import Chain
 from lockstep.aws.service import Service, endpoint_of
-from lockstep.canonical import canonical
 from lockstep.errors import UsageError
 from lockstep.evidence.keys import Trust, load_trust
 from lockstep.evidence.signer import HeadSigner, Sealer
@@ -62,14 +61,13 @@ def _untrusted(strange: Sequence[tuple[str, KmsKey, str]], trust: Trust) -> Usag
     """What a key signs that nobody trusts would lie in the bucket for years: refused before the first. All
     keys at once, as lines that are JSON where the remedy says that they go."""
     from lockstep.evidence.pem import public_pem
+    from lockstep.evidence.signer import as_line, person
 
     people = [
-        canonical(
-            {f"kms-{noun}-{key.keyid[:8]}": {"roles": [role], "keys": {key.keyid: public_pem(key.public)}}}
-        )
+        as_line(f"kms-{noun}-{key.keyid[:8]}", person(role, key.keyid, public_pem(key.public)))
         for noun, key, role in strange
     ]
-    lines = ",\n".join(person.decode()[1:-1] for person in people) + ("," if trust.people else "")
+    lines = ",\n".join(people) + ("," if trust.people else "")
     named = " and ".join(f"{key.arn}, to sign as {role}" for _, key, role in strange)
     return UsageError(
         f"nobody in {trust.environment} has {named}",

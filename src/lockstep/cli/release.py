@@ -119,15 +119,14 @@ def key(output: str) -> None:
       ./lockstep release key
       ./lockstep release key --output json
     """
-    from lockstep.canonical import canonical
     from lockstep.evidence.keys import Signer, ensure_local_keys
+    from lockstep.evidence.signer import as_line, person
 
     here = checkout()
     ensure_local_keys(here)
     signer = Signer.load(here.keys / "builder.pem")
-    keys = {signer.keyid: signer.public_pem}
-    person = {f"builder-{signer.keyid[:8]}": {"roles": ["builder"], "keys": keys}}
-    emit(output, "release-key", {"people": person}, lambda: canonical(person).decode()[1:-1])
+    name, builder = f"builder-{signer.keyid[:8]}", person("builder", signer.keyid, signer.public_pem)
+    emit(output, "release-key", {"people": {name: builder}}, lambda: as_line(name, builder))
 
 
 @command.command("list")

@@ -68,9 +68,8 @@ def _judge(context: Context) -> None:
     try:
         context.change.judge(declared)
     except Unavailable as error:
-        if error.code != "route.gateway_odd" or context.workspace.in_cloud:
-            raise
-        if not context.ledger.names(declared):
+        here = not context.workspace.in_cloud
+        if not (error.code == "route.gateway_odd" and here and context.ledger.names(declared)):
             raise
         say(f"{error.message}: it gets the recorded routes back")
         context.local.mend_gateways(context.ledger.vouches)

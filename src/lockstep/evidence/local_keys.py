@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lockstep import canonical
-from lockstep.evidence.signer import LOCAL, ROLES, Signer
+from lockstep.evidence.signer import LOCAL, ROLES, Signer, person
 from lockstep.files import write_atomic
 from lockstep.lock import locked
 from lockstep.paths import Paths
@@ -36,8 +36,7 @@ def trusts_own_keys(paths: Paths) -> bool:
 
 def _trusting(signers: dict[str, Signer]) -> bytes:
     people = {
-        f"{LOCAL}-{role}": {"roles": [role], "keys": {signer.keyid: signer.public_pem}}
-        for role, signer in signers.items()
+        f"{LOCAL}-{role}": person(role, signer.keyid, signer.public_pem) for role, signer in signers.items()
     }
     return canonical.canonical({"environment": LOCAL, "people": people})
 

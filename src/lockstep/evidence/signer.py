@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from lockstep import canonical
 from lockstep.errors import IntegrityError, UsageError
 from lockstep.evidence import dsse, pem
 
@@ -88,6 +89,16 @@ class Signer:
         """A DSSE envelope around the payload, as JSON. Equal inputs give equal bytes (RFC 8032)."""
         signature = self.sign_bytes(dsse.pre_authentication(payload_type, payload))
         return dsse.build(payload_type, payload, {self.keyid: signature})
+
+
+def person(role: str, keyid: str, public_pem: str) -> dict[str, Any]:
+    """Somebody with one role and one key, as files of trust have people."""
+    return {"roles": [role], "keys": {keyid: public_pem}}
+
+
+def as_line(name: str, somebody: dict[str, Any]) -> str:
+    """A person as a line of roles.json."""
+    return canonical.canonical({name: somebody}).decode()[1:-1]
 
 
 def keyid_of(key: pem.PublicKey) -> str:

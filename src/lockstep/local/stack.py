@@ -155,12 +155,12 @@ class LocalStack:
         """
         from lockstep.local import look
 
-        for region in look.odd(self.ports.all()):
-            if gateway_name(region) not in self.alive():
-                continue  # a stranger on a port that was a gateway's
-            self.start_gateway(region, near=self.ports.all()[gateway_name(region)], vouched=vouched)
+        alive = self.alive()  # on a port that was a gateway's there may be a stranger
+        ours = {name: port for name, port in self.ports.all().items() if name.removesuffix(".admin") in alive}
+        for region in look.odd(ours):
+            self.start_gateway(region, near=ours[gateway_name(region)], vouched=vouched)
         until = time.monotonic() + deadline_s
-        while look.odd(self.ports.all()) and time.monotonic() < until:
+        while look.odd(ours) and time.monotonic() < until:
             time.sleep(POLL_S)
 
     def start_entry(self, port: int, regions: list[str]) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from lockstep import canonical
 from lockstep.evidence import evaluation
-from lockstep.evidence.signer import Signer
+from lockstep.evidence.signer import Signer, person
 from lockstep.files import write_atomic
 from lockstep.release import manifest
 from lockstep.release.folder import FolderStore
@@ -71,8 +71,8 @@ def samples(folder: Path, models: list[str]) -> dict[str, Sample]:
     store, signer = FolderStore(folder / "store"), Signer.generate()
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     made = {model: _put(store, model, signer, now) for model in sorted(models)}
-    person = {"roles": ["builder"], "keys": {signer.keyid: signer.public_pem}}
-    write_atomic(folder / TRUST, canonical.canonical({"people": {PERSON: person}}))
+    builder = person("builder", signer.keyid, signer.public_pem)
+    write_atomic(folder / TRUST, canonical.canonical({"people": {PERSON: builder}}))
     return made
 
 
