@@ -294,6 +294,17 @@ def test_a_gateway_starts_with_no_route_that_the_record_does_not_explain(tmp_pat
     assert sorted(vouched.given_places(tmp_path)) == sorted(asked)
 
 
+def test_weights_in_force_that_no_table_holds_leave_the_files_to_go_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    route = http_route("digits", "local-a", CELL, intent=3)
+    gateway.render_gateway(tmp_path, name="local-a", port=1, admin_port=2)
+    gateway.write_atomic(tmp_path / "routes" / "digits-local-a.json", json.dumps(route).encode())
+    odd = live.LiveCell({**CELL, "green_weight": 5.55}, CELL, 3)
+    monkeypatch.setattr(live, "read_live", lambda _: live.Live("1", "", {"digits": {"local-a": odd}}))
+    assert vouched.vouched_routes(tmp_path, 1, lambda *_: True) == {"digits-local-a": route}
+
+
 def test_a_service_is_at_its_own_port_whatever_the_file_says(tmp_path: Path) -> None:
     folder = tmp_path / "local-a"
     ports = {"digits-local-a-blue": 7, "digits-local-b-blue": 8, "entry": 9, "gateway-local-a": 10}
